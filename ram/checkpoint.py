@@ -1,0 +1,257 @@
+"""Checkpoints and snapshots: one file each, atomic to write, checked to read.
+
+The file is an ``.npz`` without pickled objects: the arrays, and an entry of
+JSON with the kind of file, its format version, a checksum of the arrays and
+whatever else was to be kept.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from typing import Any, NamedTuple
+import zipfile
+import zlib
+
+import chainer
+import numpy
+
+from ram.config import config_from_dict
+from ram.errors import RamError
+from ram.ram import build_ram
+from ram.streams import make_streams
+
+FORMAT = 1
+_META = 'ram.json'
+PRETRAINED = os.path.join(os.path.dirname(__file__), 'pretrained')
+
+
+class Checkpoint(NamedTuple):
+    """A trained network and where it comes from.
+
+    Attributes:
+        model (ram.ram.RAM): On the CPU.
+        config (ram.config.Config): The whole configuration.
+        metrics (dict): What was measured when it was saved: ``epoch``,
+            ``iteration`` and ``validation_error`` in %.
+        path (str): The file.
+
+    """
+
+    model: chainer.Chain
+    config: Any
+    metrics: dict
+    path: str
+
+
+@contextlib.contextmanager
+def replacing(path, mode='wb'):
+    """Opens a file that takes the place of another only once it is whole.
+
+    Args:
+        path (str): The file to make. Until the block has ended without an
+            error, whatever stood there stays.
+        mode (str): ``wb`` or ``w``.
+
+    Yields:
+        file object
+
+    Raises:
+        RamError: Where the folder or the disk does not let it be written.
+
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=folder, prefix='.' + os.path.basename(path) + '.')
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp lets only the owner in
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(folder)
+    except OSError as error:
+        raise RamError(f'{path}: cannot be written: '
+                       f'{error.strerror or error}; free or name another '
+                       'place; what stood there before is untouched')
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _sync_folder(folder):
+    """Makes a rename outlast a power cut, where the system can."""
+    if hasattr(os, 'O_DIRECTORY'):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _checksum(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = numpy.ascontiguousarray(arrays[name])
+        digest.update(f'{name} {array.dtype.str} {array.shape};'.encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write_arrays(path, kind, arrays, meta):
+    """Writes arrays and JSON to one file, atomically.
+
+    Args:
+        path (str): The file.
+        kind (str): ``checkpoint`` or ``snapshot``.
+        arrays (dict of str to numpy.ndarray): No object arrays.
+        meta (dict): Plain JSON types.
+
+    Raises:
+        RamError: Where it cannot be written.
+
+    """
+    arrays = {name: numpy.asarray(array) for name, array in arrays.items()}
+    header = {'kind': 'ram ' + kind, 'format': FORMAT,
+              'checksum': _checksum(arrays), 'meta': meta}
+    with replacing(path) as file:
+        numpy.savez(file, **{_META: numpy.array(json.dumps(header))},
+                    **arrays)
+
+
+def read_arrays(path, kind):
+    """Reads what :func:`write_arrays` wrote, and makes sure that it is.
+
+    Args:
+        path (str): The file.
+        kind (str): ``checkpoint`` or ``snapshot``.
+
+    Returns:
+        tuple: arrays (dict of str to numpy.ndarray) and meta (dict).
+
+    Raises:
+        RamError: Where the file is missing, damaged, of another kind or of a
+            newer format.
+
+    """
+    try:
+        with open(path, 'rb') as file, \
+                numpy.load(file, allow_pickle=False) as npz:
+            if not hasattr(npz, 'files') or _META not in npz.files:
+                raise RamError(f'{path}: not a {kind} of this program; name '
+                               f'a {kind} that ram train has written')
+            header = json.loads(str(npz[_META]))
+            if header.get('kind') != 'ram ' + kind:
+                raise RamError(f'{path}: a {header.get("kind")!r:.40}, not a '
+                               f'{kind}; name a {kind} instead')
+            if header['format'] > FORMAT:
+                raise RamError(
+                    f'{path}: written by a newer version (format '
+                    f'{header["format"]}, this one reads {FORMAT}); update '
+                    'the program')
+            arrays = {name: npz[name] for name in npz.files if name != _META}
+    except RamError:
+        raise
+    except FileNotFoundError:
+        raise RamError(f'{path}: no such file; name a {kind} that ram train '
+                       'has written')
+    except OSError as error:
+        raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
+                       f'name a {kind} that ram train has written')
+    # A damaged archive shows in as many ways as it has parts.
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError,
+            MemoryError, NotImplementedError, RuntimeError, SyntaxError,
+            UnicodeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RamError(f'{path}: damaged or not a {kind} ({error!s:.80}); '
+                       'use another one')
+    if _checksum(arrays) != header.get('checksum'):
+        raise RamError(f'{path}: damaged: its checksum does not fit; use '
+                       'another one')
+    return arrays, header.get('meta')
+
+
+def save_checkpoint(path, model, config, metrics):
+    """Writes a network with all that is needed to use it.
+
+    Args:
+        path (str): The file, ``.npz``.
+        model (ram.ram.RAM): On any device.
+        config (ram.config.Config): The whole configuration.
+        metrics (dict): See :class:`Checkpoint`; plain JSON types.
+
+    Raises:
+        RamError: Where it cannot be written; what stood there before stays.
+
+    """
+    serializer = chainer.serializers.DictionarySerializer()
+    serializer.save(model)
+    write_arrays(path, 'checkpoint', serializer.target,
+                 {'config': config.as_dict(), 'metrics': metrics})
+
+
+def load_checkpoint(path):
+    """Rebuilds a network from its file alone.
+
+    Args:
+        path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
+            with the program.
+
+    Returns:
+        Checkpoint
+
+    Raises:
+        RamError: Where the file is missing, damaged, of a newer format, or
+            its arrays are not those of the network its configuration
+            describes, or not finite.
+
+    """
+    path = _resolve(str(path))
+    arrays, meta = read_arrays(path, 'checkpoint')
+    if not isinstance(meta, dict) or not isinstance(meta.get('config'), dict):
+        raise RamError(f'{path}: holds no configuration; use another one')
+    config = config_from_dict(meta['config'], path)
+    model = build_ram(config, make_streams(0)['weights'])
+    own = dict(model.namedparams())
+    problems = [
+        f'{path}: {name.lstrip("/")}: {problem}; its weights are not those '
+        'of its configuration' for name, problem in _misfits(own, arrays)]
+    if problems:
+        raise RamError(*problems)
+    chainer.serializers.NpzDeserializer(arrays).load(model)
+    return Checkpoint(model, config, meta.get('metrics') or {}, path)
+
+
+def _misfits(params, arrays):
+    names = {name.lstrip('/'): param for name, param in params.items()}
+    for name in sorted(set(names).union(arrays)):
+        if name not in arrays:
+            yield name, 'is missing'
+        elif name not in names:
+            yield name, 'has no place'
+        elif arrays[name].shape != names[name].shape:
+            yield name, (f'has shape {arrays[name].shape}, not '
+                         f'{names[name].shape}')
+        elif arrays[name].dtype != names[name].dtype:
+            yield name, f'is {arrays[name].dtype}, not {names[name].dtype}'
+        elif not numpy.isfinite(arrays[name]).all():
+            yield name, 'holds NaN or infinite values'
+
+
+def _resolve(path):
+    if not path.startswith('pretrained:'):
+        return path
+    name = path.partition(':')[2]
+    known = sorted(f[:-4] for f in os.listdir(PRETRAINED)
+                   if f.endswith('.npz')) if os.path.isdir(PRETRAINED) else []
+    if name not in known:
+        raise RamError(f'{path}: no such pretrained network; known are '
+                       + (', '.join('pretrained:' + k for k in known)
+                          or 'none'))
+    return os.path.join(PRETRAINED, name + '.npz')

@@ -1,0 +1,320 @@
+"""The command line: ram train | evaluate | render | data."""
+
+import argparse
+import json
+import os
+import sys
+
+import ram
+from ram import checkpoint
+from ram.config import load_config
+from ram.data.batches import BatchIterator
+from ram.data.splits import fixed_canvases
+from ram.data.splits import load_splits
+from ram.data.splits import Splits
+from ram.errors import RamError
+from ram.evaluation import evaluate
+from ram.evaluation import evaluation_streams
+from ram.evaluation import trajectories
+from ram.streams import make_streams
+from ram.training.run import get_device
+from ram.training.run import train
+
+FIRST_HOUR = """\
+a first hour:
+  ram train configs/quickstart.yaml --out runs/quick    two minutes, no download
+  ram evaluate runs/quick/best.npz                      how often it is right
+  ram render runs/quick/best.npz --out look.gif         where it looks
+  ram data preview configs/cluttered.yaml --out seen.png
+  ram evaluate pretrained:mnist                         a network that is trained
+
+`ram COMMAND --help` shows examples of each.
+"""
+
+
+def main(argv=None):
+    """Runs a command.
+
+    Args:
+        argv (list of str): Without the program's name; the process's own if
+            left out.
+
+    Returns:
+        int: Exit status: 0, 2 for what the user can mend, 128 + n after
+        signal n.
+
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except RamError as error:
+        if args.debug:
+            raise
+        for problem in error.problems:
+            print(f'ram: {problem}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('ram: interrupted', file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog='ram', description=ram.__doc__, epilog=FIRST_HOUR,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False)
+    parser.add_argument('--version', action='version',
+                        version=f'ram {ram.__version__}')
+    commands = parser.add_subparsers(
+        title='commands', metavar='COMMAND', required=True)
+
+    add = _command(commands, 'train', _train, 'train a network', """\
+examples:
+  ram train configs/mnist.yaml --out runs/mnist
+  ram train configs/mnist.yaml --set model.glimpses=4 training.epochs=30
+  ram train configs/cluttered.yaml --device @cupy:0 --seed 2
+  ram train configs/mnist.yaml --out runs/mnist --resume
+""")
+    add('config', metavar='CONFIG', help='YAML file')
+    add('--out', metavar='DIR', help=(
+        'run folder, new or empty (default: runs/CONFIG-SEED)'))
+    _add_set(add)
+    _add_device(add)
+    _add_root(add)
+    add('--seed', type=_natural, metavar='N', help='sets training.seed')
+    add('--resume', action='store_true',
+        help='go on with the run in the folder')
+
+    add = _command(commands, 'evaluate', _evaluate, 'measure the error', """\
+examples:
+  ram evaluate pretrained:mnist
+  ram evaluate runs/mnist/best.npz --json error.json
+  ram evaluate runs/mnist/best.npz --policy sample --samples 10
+""")
+    _add_checkpoint(add)
+    _add_split(add)
+    add('--policy', choices=('mean', 'sample'),
+        help="look at the policy's mean, or sample it (default: as configured)")
+    add('--samples', type=_positive, metavar='M', help=(
+        'paths per image, whose probabilities are averaged (default: as '
+        'configured)'))
+    _add_device(add)
+    _add_root(add)
+    add('--json', metavar='FILE', help='write the result there too')
+
+    add = _command(commands, 'render', _render, 'show where it looks', """\
+examples:
+  ram render pretrained:mnist
+  ram render runs/mnist/best.npz --out look.gif --examples 8
+  ram render runs/mnist/best.npz --out look.png --indices 3 14 15
+""")
+    _add_checkpoint(add)
+    add('--out', metavar='FILE', default='trajectories.gif', help=(
+        '.gif, .mp4, or .png for a strip (default: %(default)s)'))
+    which = add.group()
+    which.add_argument('--examples', type=_positive, metavar='N', default=6,
+                       help='the first N images (default: %(default)s)')
+    which.add_argument('--indices', type=_natural, nargs='+', metavar='I',
+                       help='these images, counted from 0')
+    _add_split(add)
+    _add_device(add)
+    _add_root(add)
+
+    data = commands.add_parser(
+        'data', help='fetch or look at images', allow_abbrev=False)
+    data_commands = data.add_subparsers(
+        title='commands', metavar='COMMAND', required=True)
+    add = _command(data_commands, 'fetch', _fetch,
+                   'find or download a data set', """\
+examples:
+  ram data fetch
+  ram data fetch mnist --data-root data
+""")
+    add('name', nargs='?', default='mnist', help='default: %(default)s')
+    _add_root(add)
+    add = _command(data_commands, 'preview', _preview,
+                   'draw what the network will see', """\
+examples:
+  ram data preview configs/cluttered.yaml --out seen.png
+  ram data preview configs/mnist.yaml --out seen.png --set data.name=synthetic
+""")
+    add('config', metavar='CONFIG', help='YAML file')
+    add('--out', metavar='FILE', default='preview.png',
+        help='.png (default: %(default)s)')
+    add('--examples', type=_positive, metavar='N', default=40,
+        help='number of images (default: %(default)s)')
+    add('--split', choices=Splits._fields, default='train',
+        help='default: %(default)s')
+    _add_set(add)
+    _add_root(add)
+    return parser
+
+
+def _command(commands, name, run, what, examples):
+    parser = commands.add_parser(
+        name, help=what, description=what[0].upper() + what[1:] + '.',
+        epilog=examples, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    parser.add_argument('--debug', action='store_true',
+                        help='show the traceback of an error')
+
+    def add(*args, **kwargs):
+        return parser.add_argument(*args, **kwargs)
+
+    add.group = parser.add_mutually_exclusive_group
+    return add
+
+
+def _add_checkpoint(add):
+    add('checkpoint', metavar='CHECKPOINT',
+        help='a file that ram train wrote, or pretrained:NAME')
+
+
+def _add_split(add):
+    add('--split', choices=('test', 'validation'), default='test',
+        help='default: %(default)s')
+
+
+def _add_set(add):
+    add('--set', nargs='+', action='extend', default=[], metavar='K=V',
+        help='override the configuration, for example model.glimpses=4')
+
+
+def _add_device(add):
+    add('--device', default='@numpy', metavar='D',
+        help='@numpy, @cupy:N, or N for GPU N (default: %(default)s)')
+
+
+def _add_root(add):
+    add('--data-root', metavar='DIR', help=(
+        'folder that holds mnist/ (default: RAM_DATA_ROOT, else the user '
+        'cache)'))
+
+
+def _natural(text):
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number')
+    return int(text)
+
+
+def _positive(text):
+    number = _natural(text)
+    if not number:
+        raise argparse.ArgumentTypeError('must be at least 1')
+    return number
+
+
+def _train(args):
+    overrides = list(args.set)
+    if args.seed is not None:
+        overrides.append(f'training.seed={args.seed}')
+    config = load_config(args.config, overrides)
+    name = os.path.splitext(os.path.basename(args.config))[0]
+    out = args.out or os.path.join('runs', f'{name}-{config.training.seed}')
+    outcome = train(config, out, get_device(args.device), args.data_root,
+                    args.resume)
+    if outcome.best:
+        print(f'best validation error {outcome.error:.2f} % at epoch '
+              f'{outcome.epoch}')
+    print('files: ' + ' '.join(outcome.files))
+    if outcome.interrupted:
+        print('stopped by a signal; go on with the same command and '
+              f'--out {out} --resume')
+        return 128 + outcome.interrupted
+    if outcome.best:
+        print(f'next: ram evaluate {outcome.best}')
+    return 0
+
+
+def _load(args):
+    """The checkpoint on its device, and its images."""
+    loaded = checkpoint.load_checkpoint(args.checkpoint)
+    loaded.model.to_device(get_device(args.device))
+    splits = load_splits(loaded.config.data, args.data_root)
+    images, labels = fixed_canvases(loaded.config.data, splits, args.split)
+    streams = evaluation_streams(loaded.config.data, args.split)
+    return loaded, images, labels, streams
+
+
+def _evaluate(args):
+    loaded, images, labels, streams = _load(args)
+    evaluation = loaded.config.evaluation
+    policy = args.policy or evaluation.policy
+    samples = args.samples or evaluation.samples
+    bar = sys.stderr.isatty() and samples > 1
+    done = []
+
+    def progress():
+        done.append(1)
+        if bar:
+            print(f'\rpath {len(done)} of {samples}', end='', file=sys.stderr)
+
+    result = evaluate(loaded.model, images, labels, streams, policy, samples,
+                      evaluation.batch_size, progress)
+    if bar:
+        print('\r\033[K', end='', file=sys.stderr)
+    print(f'error {result.error:.2f} % [{result.interval[0]:.2f}, '
+          f'{result.interval[1]:.2f}] (95 % Wilson interval) on {result.n} '
+          f'{args.split} images, policy {policy}, paths per image {samples}')
+    print('after each glimpse: ' + ' '.join(
+        f'{error:.2f}' for error in result.error_by_glimpse) + ' %')
+    print(f'{result.images_per_second:.0f} images/s')
+    print('confusion (row: class, column: taken for)')
+    width = len(str(result.confusion.max())) + 1
+    for row in result.confusion:
+        print(''.join(f'{count:{width}d}' for count in row))
+    if args.json:
+        with checkpoint.replacing(args.json, 'w') as file:
+            json.dump({
+                'error': result.error, 'interval': result.interval,
+                'n': result.n, 'split': args.split,
+                'error_by_glimpse': result.error_by_glimpse,
+                'confusion': result.confusion.tolist(),
+                'policy': policy, 'samples': samples,
+                'images_per_second': result.images_per_second,
+                'checkpoint': args.checkpoint,
+                'metrics': loaded.metrics,
+                'config': loaded.config.as_dict()}, file, indent=2)
+            file.write('\n')
+        print(f'written: {args.json}')
+
+
+def _render(args):
+    # Drawing is slow to import and needed by this command alone.
+    from ram import visualizations
+    loaded, images, labels, streams = _load(args)
+    indices = args.indices or list(range(min(args.examples, len(images))))
+    if max(indices) >= len(images):
+        raise RamError(f'--indices {max(indices)}: there are {len(images)} '
+                       f'{args.split} images; the last is {len(images) - 1}')
+    visualizations.save_trajectories(
+        args.out,
+        trajectories(loaded.model, images, labels, indices, streams),
+        loaded.config.model.patch_sizes)
+    print(f'written: {args.out}')
+
+
+def _fetch(args):
+    from ram.data import mnist
+    for path in mnist.fetch(args.name, args.data_root):
+        print(path)
+
+
+def _preview(args):
+    from ram import visualizations
+    config = load_config(args.config, args.set)
+    splits = load_splits(config.data, args.data_root)
+    if args.split == 'train':
+        images, labels = next(BatchIterator(
+            config.data, splits.train,
+            min(args.examples, len(splits.train.labels)),
+            make_streams(config.training.seed)))
+    else:
+        images, labels = fixed_canvases(config.data, splits, args.split)
+    height, width = config.data.canvas_size
+    visualizations.save_preview(
+        args.out, images[:args.examples], labels[:args.examples],
+        f'{config.data.name}, {config.data.variant}, {height}x{width}, '
+        f'{args.split}')
+    print(f'written: {args.out}')

@@ -1,0 +1,564 @@
+"""Typed configuration: YAML in, checked objects out.
+
+A configuration has four sections, ``data``, ``model``, ``training`` and
+``evaluation``. A file lists only what differs from the defaults here, and may
+build upon another file with ``extends: other.yaml``. Everything that the
+network's shape depends on stands in the configuration itself, so one YAML
+always rebuilds one network.
+"""
+
+import difflib
+import json
+import os
+import re
+from typing import Annotated, List, Literal, Optional, Tuple, get_args
+
+import pydantic
+import yaml
+
+from ram.errors import RamError
+
+
+def _as_size(value):
+    """One number stands for a square, a list of two for (height, width)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Count = Annotated[int, pydantic.Field(ge=1, le=10 ** 6)]
+_Side = Annotated[int, pydantic.Field(ge=1, le=4096)]
+Size = Annotated[Tuple[_Side, _Side], pydantic.BeforeValidator(_as_size)]
+_Seed = Annotated[int, pydantic.Field(ge=0, le=2 ** 63 - 1)]
+_Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(
+        extra='forbid', strict=True, frozen=True, allow_inf_nan=False,
+        protected_namespaces=())
+
+
+class DataConfig(_Section):
+    """What the network looks at."""
+
+    name: Annotated[str, pydantic.Field(
+        pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$', description=(
+            'mnist; synthetic (digits drawn by the program); npz (your own '
+            'images); else the folder, below the data root, of a set in '
+            "MNIST's four files"))] = 'mnist'
+    root: Annotated[Optional[str], pydantic.Field(description=(
+        'data root; --data-root and RAM_DATA_ROOT do the same'))] = None
+    file: Annotated[Optional[str], pydantic.Field(description=(
+        'with name npz: the .npz file with arrays images (N, H, W[, C]) and '
+        'labels (N,)'))] = None
+    image_size: Annotated[Size, pydantic.Field(description=(
+        'height and width of one image, before it is put on a canvas'))] = (
+            28, 28)
+    channels: Annotated[int, pydantic.Field(
+        ge=1, le=64, description='colours of an image')] = 1
+    classes: Annotated[int, pydantic.Field(
+        ge=2, le=10000, description='number of classes')] = 10
+    variant: Annotated[
+        Literal['original', 'translated', 'cluttered'],
+        pydantic.Field(description=(
+            'original, or put at a random place of a canvas, or that with '
+            'clutter'))] = 'original'
+    canvas: Annotated[Optional[Size], pydantic.Field(description=(
+        'height and width of the canvas (translated, cluttered)'))] = None
+    clutter: Annotated[int, pydantic.Field(
+        ge=1, le=1000, description='clutter patches on a canvas')] = 4
+    clutter_size: Annotated[_Side, pydantic.Field(description=(
+        'side of a clutter patch, in pixels'))] = 8
+    train_images: Annotated[Optional[_Count], pydantic.Field(description=(
+        'use (synthetic: draw) so many images for training and validation; '
+        'null: all (synthetic: 12000)'))] = None
+    test_images: Annotated[Optional[_Count], pydantic.Field(description=(
+        'use (synthetic: draw) so many test images; null: all (synthetic: '
+        '2000; npz: a sixth of the file)'))] = None
+    validation: Annotated[_Count, pydantic.Field(description=(
+        'the last so many training images choose the best epoch'))] = 5000
+    seed: Annotated[_Seed, pydantic.Field(description=(
+        'of validation and test canvases and first locations, synthetic '
+        'digits, and the split of an npz file: not of training'))] = 2014
+
+    @property
+    def canvas_size(self):
+        """(height, width) of what the network sees, in pixels."""
+        return self.image_size if self.canvas is None else self.canvas
+
+
+class ModelConfig(_Section):
+    """The network (Section 3 of the paper)."""
+
+    glimpses: Annotated[int, pydantic.Field(
+        ge=1, le=100, description='glimpses T, the first one included')] = 6
+    glimpse_size: Annotated[_Side, pydantic.Field(
+        description='side g of a patch as the network gets it, in pixels')] = 8
+    scales: Annotated[int, pydantic.Field(
+        ge=1, le=10, description='patches k in a glimpse')] = 1
+    scale_factor: Annotated[int, pydantic.Field(
+        ge=1, le=8, description=(
+            'how much wider each patch is than the one before'))] = 2
+    what_units: Annotated[_Count, pydantic.Field(
+        description='width of h_g, which encodes the patches')] = 128
+    where_units: Annotated[_Count, pydantic.Field(
+        description='width of h_l, which encodes the location')] = 128
+    glimpse_units: Annotated[_Count, pydantic.Field(
+        description='width of the glimpse vector g')] = 256
+    core: Annotated[Literal['lstm', 'rnn'], pydantic.Field(
+        description="lstm, or rnn, the paper's rectifier core")] = 'lstm'
+    core_units: Annotated[_Count, pydantic.Field(
+        description='width of the state h')] = 256
+    location_units: Annotated[int, pydantic.Field(
+        ge=0, le=10 ** 6, description=(
+            'hidden units of the location network; 0: linear, as in the '
+            'paper'))] = 128
+    std: Annotated[float, pydantic.Field(
+        gt=0, le=10, description=(
+            'standard deviation of the location policy; the image is 2 '
+            'wide'))] = 0.1
+    first_location: Annotated[
+        Literal['random', 'center'], pydantic.Field(
+            description='uniform over the image, or its middle')] = 'random'
+    policy: Annotated[
+        Literal['learned', 'random', 'frozen'], pydantic.Field(
+            description=(
+                'learned, or a control: random looks anywhere, frozen keeps '
+                'the untrained location network'))] = 'learned'
+
+    @property
+    def patch_sizes(self):
+        """Sides of the patches of a glimpse, in image pixels, finest first."""
+        return tuple(self.glimpse_size * self.scale_factor ** j
+                     for j in range(self.scales))
+
+
+class TrainingConfig(_Section):
+    """How it is trained."""
+
+    epochs: Annotated[_Count, pydantic.Field(
+        description='passes over the training images')] = 90
+    batch_size: Annotated[_Count, pydantic.Field(
+        description='images in a batch')] = 128
+    optimizer: Annotated[
+        Literal['adam', 'momentum_sgd', 'nesterov'],
+        pydantic.Field(description='the update rule')] = 'adam'
+    learning_rate: Annotated[float, pydantic.Field(
+        gt=0, le=100, description='the first learning rate')] = 1e-3
+    momentum: Annotated[float, pydantic.Field(
+        ge=0, lt=1, description='of momentum_sgd and nesterov')] = 0.9
+    schedule: Annotated[
+        Literal['constant', 'step', 'cosine', 'plateau'],
+        pydantic.Field(description='how the learning rate falls')] = 'cosine'
+    final_rate: Annotated[float, pydantic.Field(
+        ge=0, le=1, description=(
+            'cosine: the last learning rate, plateau: the lowest, as a share '
+            'of the first'))] = 0.01
+    step_epochs: Annotated[List[_Count], pydantic.Field(
+        description='step: epochs after which the rate falls')] = []
+    step_factor: Annotated[float, pydantic.Field(
+        gt=0, lt=1, description='step, plateau: the rate falls to this '
+        'share')] = 0.1
+    plateau_patience: Annotated[_Count, pydantic.Field(
+        description='plateau: the rate falls after so many epochs without a '
+        'better validation error')] = 5
+    clip: Annotated[Optional[Annotated[float, pydantic.Field(gt=0)]],
+                    pydantic.Field(description=(
+                        'largest global norm of the gradient; null: no '
+                        'limit'))] = 5.0
+    reinforce_weight: Annotated[_Weight, pydantic.Field(
+        description='weight of the REINFORCE term')] = 0.01
+    baseline_weight: Annotated[_Weight, pydantic.Field(
+        description='weight of the baseline term')] = 1.0
+    reinforce_reaches_core: Annotated[bool, pydantic.Field(
+        description='whether REINFORCE also trains the core and the glimpse '
+        'network (the paper: no)')] = False
+    early_stopping: Annotated[Optional[_Count], pydantic.Field(
+        description='stop after so many epochs without a better validation '
+        'error; null: never')] = None
+    threads: Annotated[int, pydantic.Field(
+        ge=1, le=256, description='CPU: parts of a batch computed side by '
+        'side; with more than 1, set OMP_NUM_THREADS=1')] = 1
+    seed: Annotated[_Seed, pydantic.Field(
+        description='of weights, data order, canvases, first locations and '
+        'policy noise')] = 1
+
+
+class EvaluationConfig(_Section):
+    """How it is measured."""
+
+    batch_size: Annotated[_Count, pydantic.Field(
+        description='images evaluated at a time')] = 500
+    policy: Annotated[Literal['mean', 'sample'], pydantic.Field(
+        description="look at the policy's mean, or sample it")] = 'mean'
+    samples: Annotated[int, pydantic.Field(
+        ge=1, le=1000, description=(
+            'paths per image, whose class probabilities are averaged'))] = 1
+
+
+class Config(_Section):
+    """The whole configuration. Build it with :func:`load_config`."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def as_dict(self):
+        """All values, defaults included, as plain YAML and JSON types."""
+        return self.model_dump(mode='json')
+
+    def to_yaml(self):
+        """All values as YAML text that :func:`load_config` reads back."""
+        return yaml.safe_dump(self.as_dict(), sort_keys=False)
+
+
+SECTIONS = tuple(Config.model_fields)
+
+
+def _impossible(config):
+    """Yields (key, keys it was judged by, problem and remedy)."""
+    data, model, training = config.data, config.model, config.training
+    height, width = data.canvas_size
+    frame = ('data.canvas', 'data.image_size', 'data.variant')
+    glimpse = ('model.glimpse_size', 'model.scales', 'model.scale_factor')
+
+    if model.scales > 1 and model.scale_factor < 2:
+        yield 'model.scale_factor', glimpse, (
+            f'{model.scales} scales with factor {model.scale_factor} would '
+            'all be the same patch; use a factor of 2 or more, or 1 scale')
+    if model.glimpse_size > min(height, width):
+        yield 'model.glimpse_size', glimpse + frame, (
+            f'a glimpse of {model.glimpse_size} pixels is larger than the '
+            f'{height}x{width} image; use {min(height, width)} or less')
+    # Padded by half of itself all round, an image is twice as wide. A patch
+    # of that size shows all of the image from anywhere in it.
+    elif model.patch_sizes[-1] > 2 * max(height, width):
+        yield 'model.scales', glimpse + frame, (
+            f'the widest patch, {model.patch_sizes[-1]} pixels, is larger '
+            f'than the padded {height}x{width} image '
+            f'({2 * max(height, width)} pixels); use fewer scales or a '
+            'smaller factor or glimpse')
+    if data.variant == 'original' and data.canvas is not None:
+        yield 'data.canvas', frame, (
+            'the original images have no canvas; remove it, or set '
+            'data.variant to translated or cluttered')
+    if data.variant != 'original':
+        if data.canvas is None:
+            yield 'data.canvas', frame, (
+                f'{data.variant} images need a canvas; set it, for example '
+                'to [60, 60]')
+        elif any(c < i for c, i in zip(data.canvas, data.image_size)):
+            yield 'data.canvas', frame, (
+                f'a canvas of {height}x{width} does not hold an image of '
+                '{}x{}; make it larger'.format(*data.image_size))
+    if (data.variant == 'cluttered'
+            and data.clutter_size > min(data.image_size)):
+        yield 'data.clutter_size', frame + ('data.clutter_size',), (
+            f'patches of {data.clutter_size} pixels cannot be cut from '
+            'images of {}x{}; make them smaller'.format(*data.image_size))
+    if (data.name == 'npz') != (data.file is not None):
+        yield 'data.file', ('data.name', 'data.file'), (
+            'name the .npz file' if data.name == 'npz' else
+            'a file needs data.name: npz; set that, or remove the file')
+    if data.name == 'synthetic':
+        if (data.image_size, data.channels, data.classes) != ((28, 28), 1, 10):
+            yield 'data.name', ('data.name', 'data.image_size',
+                                'data.channels', 'data.classes'), (
+                'synthetic digits are 28x28, of 1 channel and 10 classes; '
+                'remove image_size, channels and classes')
+    elif data.name != 'npz' and data.channels != 1:
+        yield 'data.channels', ('data.name', 'data.channels'), (
+            "sets in MNIST's form are grey; use 1, or data.name: npz")
+    if (data.train_images is not None
+            and data.validation >= data.train_images):
+        yield 'data.validation', ('data.validation', 'data.train_images'), (
+            f'{data.validation} of {data.train_images} images for validation '
+            'leave none to train on; use fewer')
+    if training.schedule == 'step':
+        steps = training.step_epochs
+        judged = ('training.schedule', 'training.step_epochs',
+                  'training.epochs')
+        if not steps:
+            yield 'training.step_epochs', judged, (
+                'the step schedule needs its epochs; for example [60, 80]')
+        elif sorted(set(steps)) != steps or steps[-1] >= training.epochs:
+            yield 'training.step_epochs', judged, (
+                f'must rise and end before epoch {training.epochs}')
+
+
+def reference():
+    """All keys with default and meaning, as Markdown.
+
+    Returns:
+        str: One table a section.
+
+    """
+    lines = []
+    for name, section in Config.model_fields.items():
+        cls = section.annotation
+        lines += [f'**{name}** — {cls.__doc__[0].lower()}{cls.__doc__[1:]}',
+                  '', '| key | default | meaning |', '|---|---|---|']
+        defaults = cls().model_dump(mode='json')
+        for key, field in cls.model_fields.items():
+            default = json.dumps(defaults[key]).strip('"')
+            lines.append(f'| `{key}` | {default} | {_meaning(field)} |')
+        lines.append('')
+    return '\n'.join(lines)
+
+
+def _meaning(field):
+    choices = get_args(field.annotation)
+    if all(isinstance(choice, str) for choice in choices) and choices:
+        return f'{", ".join(f"`{c}`" for c in choices)}: {field.description}'
+    return field.description
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-3 as a number and refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key {key!r} is not a word',
+                    key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key {key!r} stands here twice',
+                    key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# PyYAML follows YAML 1.1, to which a float without a dot is a string.
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
+
+
+def _parse_yaml(text, origin):
+    try:
+        # Anchors would let a short text stand for a huge one; no
+        # configuration needs them.
+        if any(isinstance(token, yaml.AliasToken)
+               for token in yaml.scan(text, Loader=_Loader)):
+            raise RamError(f'{origin}: has a YAML alias (*name); write the '
+                           'value out')
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        where = '' if mark is None else f', line {mark.line + 1}'
+        problem = getattr(error, 'problem', None) or str(error)
+        problem = ' '.join(problem.split())
+        raise RamError(f'{origin}{where}: not valid YAML: {problem}')
+    except (ValueError, RecursionError) as error:  # a date of month 13, [[[[...
+        raise RamError(f'{origin}: not valid YAML: {error}')
+
+
+def _flatten(tree, origin, problems):
+    """{'model.glimpses': value} of a parsed file; strange parts are told."""
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        problems.append(f'{origin}: must hold the sections '
+                        f'{", ".join(SECTIONS)}, each with its keys')
+        return {}
+    flat = {}
+    for section, body in tree.items():
+        if section not in SECTIONS:
+            problems.append(f'{origin}: {section}: no such section'
+                            + _nearest(section, SECTIONS + ('extends',)))
+        elif isinstance(body, dict):
+            flat.update({f'{section}.{key}': v for key, v in body.items()})
+        elif body is not None:
+            problems.append(f'{origin}: {section}: must hold keys, indented '
+                            f'below it, not {body!r:.40}')
+    return flat
+
+
+def _nearest(word, known):
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f'; did you mean {near[0]}?'
+    return f'; known are {", ".join(sorted(known))}'
+
+
+def _read_file(path, problems, above=()):
+    """Values of a file and of those it extends, and where each came from."""
+    real = os.path.realpath(path)
+    if real in above:
+        raise RamError(f'{path}: extends: comes back to itself; take one of '
+                       'the extends lines out')
+    try:
+        with open(path, encoding='utf-8') as f:
+            text = f.read(10 ** 6 + 1)
+    except UnicodeDecodeError:
+        raise RamError(f'{path}: not a text file; name a YAML configuration, '
+                       'such as configs/mnist.yaml')
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise RamError(f'{path}: cannot be read: {reason}; name a YAML '
+                       'configuration, such as configs/mnist.yaml')
+    if len(text) > 10 ** 6:
+        raise RamError(f'{path}: larger than 1 MB, which no configuration is')
+    tree = _parse_yaml(text, path)
+    values, origins = {}, {}
+    if isinstance(tree, dict) and 'extends' in tree:
+        base = tree.pop('extends')
+        if not isinstance(base, str):
+            raise RamError(f'{path}: extends: must name one file, not '
+                           f'{base!r:.40}')
+        values, origins = _read_file(
+            os.path.join(os.path.dirname(path), base), problems,
+            above + (real,))
+    own = _flatten(tree, path, problems)
+    values.update(own)
+    origins.update(dict.fromkeys(own, path))
+    return values, origins
+
+
+def _read_overrides(overrides, problems):
+    values = {}
+    for text in overrides:
+        key, equals, value = text.partition('=')
+        if not equals or key.count('.') != 1:
+            problems.append(f'--set {text}: must be section.key=value, for '
+                            'example model.glimpses=4')
+            continue
+        values[key] = _parse_yaml(value, f'--set {key}')
+    return values
+
+
+def _describe(error, section_class):
+    """One pydantic error as (key within the section, plain words)."""
+    key = str(error['loc'][0])
+    kind = error['type']
+    if kind == 'extra_forbidden':
+        return key, 'no such key' + _nearest(
+            key, tuple(section_class.model_fields))
+    value = error['input']
+    value = list(value) if isinstance(value, tuple) else value
+    context = error.get('ctx', {})
+    bounds = {'greater_than': 'must be above {gt}',
+              'greater_than_equal': 'must be at least {ge}',
+              'less_than': 'must be below {lt}',
+              'less_than_equal': 'must be at most {le}'}
+    if kind in bounds:
+        words = bounds[kind].format(**context)
+    elif kind == 'literal_error':
+        field = section_class.model_fields[key]
+        choices = get_args(field.annotation)
+        words = 'must be one of ' + ', '.join(choices)
+        if isinstance(value, str):
+            near = difflib.get_close_matches(value, choices, n=1)
+            words += f' (did you mean {near[0]}?)' if near else ''
+    elif kind == 'string_pattern_mismatch':
+        words = 'must be a plain folder name (letters, digits, . _ -)'
+    elif kind == 'finite_number':
+        words = 'must be a finite number'
+    else:
+        wanted = {'int_type': 'a whole number', 'float_type': 'a number',
+                  'bool_type': 'true or false', 'string_type': 'text',
+                  'tuple_type': 'a whole number or [height, width]',
+                  'missing': 'a whole number or [height, width]',
+                  'too_long': 'a whole number or [height, width]',
+                  'list_type': 'a list of whole numbers, such as [60, 80]'}
+        words = ('must be ' + wanted[kind] if kind in wanted
+                 else error['msg'][:1].lower() + error['msg'][1:])
+    return key, f'{words}, not {value!r:.60}'
+
+
+def build_config(values, origins, problems=()):
+    """Checks flat values and builds the configuration.
+
+    Args:
+        values (dict): ``{'section.key': value}``; what is absent takes its
+            default.
+        origins (dict): ``{'section.key': file or flag}``, for the errors.
+        problems (list of str): Problems found before, reported together.
+
+    Returns:
+        Config
+
+    Raises:
+        RamError: With one line for each problem: unknown keys, wrong types,
+            values out of range, impossible combinations.
+
+    """
+    problems, bad, sections = list(problems), set(), {}
+    for key in [k for k in values if k.split('.')[0] not in SECTIONS]:
+        section = key.split('.')[0]
+        problems.append(f'{origins[key]}: {key}: no such section {section}'
+                        + _nearest(section, SECTIONS))
+    for name in SECTIONS:
+        cls = Config.model_fields[name].annotation
+        own = {key.split('.', 1)[1]: value for key, value in values.items()
+               if key.startswith(name + '.')}
+        try:
+            sections[name] = cls(**own)
+            continue
+        except pydantic.ValidationError as error:
+            found = dict(_describe(e, cls) for e in reversed(error.errors()))
+        for key, words in found.items():
+            dotted = f'{name}.{key}'
+            bad.add(dotted)
+            problems.append(f'{origins[dotted]}: {dotted}: {words}')
+        sections[name] = cls(
+            **{key: value for key, value in own.items() if key not in found})
+    config = Config(**sections)
+    # Combinations are judged as well, but for those that rest on a bad value.
+    for key, judged_by, words in _impossible(config):
+        if not bad.intersection(judged_by):
+            given = [k for k in (key,) + tuple(judged_by) if k in origins]
+            origin = origins[given[0]] if given else 'configuration'
+            problems.append(f'{origin}: {key}: {words}')
+    if problems:
+        raise RamError(*problems)
+    return config
+
+
+def load_config(path, overrides=()):
+    """Reads and checks a YAML configuration.
+
+    Args:
+        path (str): The file. Paths in ``extends`` are relative to it.
+        overrides (list of str): ``section.key=value`` each, the value in
+            YAML; they win over the file.
+
+    Returns:
+        Config
+
+    Raises:
+        RamError: With one line for every problem found.
+
+    """
+    problems = []
+    values, origins = _read_file(str(path), problems)
+    own = _read_overrides(overrides, problems)
+    values.update(own)
+    origins.update({key: '--set' for key in own})
+    return build_config(values, origins, problems)
+
+
+def config_from_dict(tree, origin):
+    """Rebuilds the configuration of :meth:`Config.as_dict`.
+
+    Args:
+        tree (dict): ``{section: {key: value}}``.
+        origin (str): The file it comes from, for the errors.
+
+    Returns:
+        Config
+
+    Raises:
+        RamError: Where it does not fit, for instance because a newer version
+            wrote it.
+
+    """
+    problems = []
+    values = _flatten(tree, origin, problems)
+    return build_config(values, dict.fromkeys(values, origin), problems)

@@ -1,0 +1,1 @@
+"""Images: reading, drawing, placing and handing them out."""

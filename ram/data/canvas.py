@@ -1,0 +1,88 @@
+"""Translated and cluttered images (Section 4.1), whole batches at a time.
+
+Pure functions of arrays and a generator, on NumPy or CuPy arrays alike.
+"""
+
+import chainer
+
+
+def translate(images, size, rng):
+    """Puts each image at a random place of an empty canvas.
+
+    Args:
+        images (array): (B, C, h, w) float.
+        size (tuple of int): (H, W) of the canvas, in pixels.
+        rng (numpy.random.Generator): Places are uniform over all at which
+            the whole image is on the canvas.
+
+    Returns:
+        array: (B, C, H, W) of the images' dtype.
+
+    """
+    canvas = _empty(images, size)
+    _add(canvas, images, *_places(images, size, rng))
+    return canvas
+
+
+def clutter(images, size, source, patches, patch_size, rng):
+    """Puts each image at a random place of a cluttered canvas.
+
+    First the clutter: square patches cut from random places of random
+    images, added at random places. Then the image is added, and the sum is
+    clipped to [0, 1].
+
+    Args:
+        images (array): (B, C, h, w) float.
+        size (tuple of int): (H, W) of the canvas, in pixels.
+        source (array): (N, C, h, w) uint8: images to cut patches from.
+        patches (int): Patches on a canvas.
+        patch_size (int): Their side, in pixels.
+        rng (numpy.random.Generator): Draws images and places.
+
+    Returns:
+        array: (B, C, H, W) of the images' dtype.
+
+    """
+    xp = chainer.backend.get_array_module(images)
+    canvas = _empty(images, size)
+    batch = len(images)
+    for _ in range(patches):
+        chosen = source[xp.asarray(rng.integers(len(source), size=batch))]
+        rows = rng.integers(source.shape[2] - patch_size + 1, size=batch)
+        columns = rng.integers(source.shape[3] - patch_size + 1, size=batch)
+        patch = chosen[_windows(xp, rows, columns, source.shape[1],
+                                (patch_size, patch_size))]
+        patch = patch.astype(images.dtype) / 255
+        _add(canvas, patch, *_places(patch, size, rng))
+    _add(canvas, images, *_places(images, size, rng))
+    return xp.clip(canvas, 0, 1, out=canvas)
+
+
+def _empty(images, size):
+    xp = chainer.backend.get_array_module(images)
+    return xp.zeros(images.shape[:2] + tuple(size), images.dtype)
+
+
+def _places(images, size, rng):
+    """Rows and columns of the top left corners, (B,) each."""
+    batch, _, height, width = images.shape
+    # integers() leaves its upper end out, and the last place is a place.
+    return (rng.integers(size[0] - height + 1, size=batch),
+            rng.integers(size[1] - width + 1, size=batch))
+
+
+def _add(canvas, images, rows, columns):
+    """Adds (B, C, h, w) images to canvases at (B,) rows and columns."""
+    xp = chainer.backend.get_array_module(canvas)
+    canvas[_windows(xp, rows, columns, images.shape[1],
+                    images.shape[2:])] += images
+
+
+def _windows(xp, rows, columns, channels, size):
+    """Index of one (C, h, w) window in each of (B, C, H, W) planes."""
+    rows = xp.asarray(rows)[:, None, None, None]
+    columns = xp.asarray(columns)[:, None, None, None]
+    return (xp.arange(len(rows))[:, None, None, None],
+            xp.arange(channels)[None, :, None, None],
+            rows + xp.arange(size[0])[:, None],
+            columns + xp.arange(size[1]))

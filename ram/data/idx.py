@@ -1,0 +1,99 @@
+"""Reads the IDX format, in which MNIST and its kin are kept."""
+
+import gzip
+import os
+import zlib
+
+import numpy
+
+from ram.errors import RamError
+
+_REMEDY = 'remove the file and fetch it anew, or name another --data-root'
+
+
+def read_content(path, limit):
+    """Reads a file whole, decompressed if it is gzipped.
+
+    Whether it is gzipped is told by its content, not by its name.
+
+    Args:
+        path (str): The file.
+        limit (int): Most bytes that its content may have.
+
+    Returns:
+        bytes
+
+    Raises:
+        RamError: Where it cannot be read, is damaged, or holds more.
+
+    """
+    try:
+        with open(path, 'rb') as file:
+            gzipped = file.read(2) == b'\x1f\x8b'
+            file.seek(0)
+            source = gzip.GzipFile(fileobj=file) if gzipped else file
+            content = source.read(limit + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RamError(f'{path}: truncated or damaged ({error}); {_REMEDY}')
+    except OSError as error:
+        raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
+                       f'{_REMEDY}')
+    if len(content) > limit:
+        raise RamError(f'{path}: larger than the {limit} bytes that a file '
+                       f'of its kind may have; {_REMEDY}')
+    return content
+
+
+def parse_idx(content, ndim, path):
+    """The array in the content of an IDX file of unsigned bytes.
+
+    Args:
+        content (bytes): Decompressed.
+        ndim (int): Number of dimensions that it must have.
+        path (str): Named in errors.
+
+    Returns:
+        array: uint8, read-only.
+
+    Raises:
+        RamError: Where the content is not of that form, or not as long as
+            its header says.
+
+    """
+    header = 4 + 4 * ndim
+    if len(content) < header or content[:4] != bytes([0, 0, 8, ndim]):
+        raise RamError(
+            f'{path}: not an IDX file of bytes in {ndim} dimensions (it '
+            f'begins with {content[:4].hex() or "nothing"}); {_REMEDY}')
+    shape = [int(n) for n in numpy.frombuffer(content, '>u4', ndim, 4)]
+    size = 1
+    for n in shape:  # Python's integers do not overflow
+        size *= n
+    if not size:
+        raise RamError(f'{path}: holds nothing; {_REMEDY}')
+    if len(content) - header != size:
+        raise RamError(
+            f'{path}: holds {len(content) - header} bytes where its header '
+            f'says {"x".join(map(str, shape))}; {_REMEDY}')
+    return numpy.frombuffer(content, 'uint8', offset=header).reshape(shape)
+
+
+def read_idx(path, ndim, limit=2 ** 31):
+    """Reads an IDX file of unsigned bytes, gzipped or not.
+
+    Args:
+        path (str): The file.
+        ndim (int): Number of dimensions that it must have.
+        limit (int): Most bytes that its content may have.
+
+    Returns:
+        array: uint8, read-only.
+
+    Raises:
+        RamError: Where the file is missing, damaged or of another form; it
+            is never used in part.
+
+    """
+    if os.path.isdir(path):
+        raise RamError(f'{path}: is a folder, not a file; {_REMEDY}')
+    return parse_idx(read_content(path, limit), ndim, path)

@@ -1,0 +1,221 @@
+"""Finds, downloads and verifies MNIST, and sets in the same four files."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+from typing import Any, NamedTuple
+import urllib.error
+import urllib.request
+
+from ram.data.idx import parse_idx
+from ram.data.idx import read_content
+from ram.errors import RamError
+
+
+class Source(NamedTuple):
+    """One of the four files.
+
+    Attributes:
+        name (str): File name, without ``.gz``.
+        ndim (int): Dimensions of its array.
+        sha256 (str): Of MNIST's content, decompressed.
+
+    """
+
+    name: str
+    ndim: int
+    sha256: str
+
+
+FILES = (
+    Source('train-images-idx3-ubyte', 3, 'ba891046e6505d7aadcbbe25680a0738'
+                                         'ad16aec93bde7f9b65e87a2fc25776db'),
+    Source('train-labels-idx1-ubyte', 1, '65a50cbbf4e906d70832878ad85ccda5'
+                                         '333a97f0f4c3dd2ef09a8a9eef7101c5'),
+    Source('t10k-images-idx3-ubyte', 3, '0fa7898d509279e482958e8ce81c8e77'
+                                        'db3f2f8254e26661ceb7762c4d494ce7'),
+    Source('t10k-labels-idx1-ubyte', 1, 'ff7bcfd416de33731a308c3f266cc351'
+                                        '222c34898ecbeaf847f06e48f7ec33f2'))
+
+MIRRORS = ('https://ossci-datasets.s3.amazonaws.com/mnist/',
+           'https://storage.googleapis.com/cvdf-datasets/mnist/')
+
+LIMIT = 2 ** 30  # bytes in a file of a set, decompressed
+MNIST_LIMIT = 64 * 2 ** 20
+TIMEOUT = 20  # seconds without a byte
+
+
+class Dataset(NamedTuple):
+    """A set as it is stored.
+
+    Attributes:
+        train_images (array): (N, H, W) uint8.
+        train_labels (array): (N,) uint8.
+        test_images (array): (M, H, W) uint8.
+        test_labels (array): (M,) uint8.
+
+    """
+
+    train_images: Any
+    train_labels: Any
+    test_images: Any
+    test_labels: Any
+
+
+def data_root(root=None):
+    """The folder that holds the sets.
+
+    Args:
+        root (str): Wins over all else.
+
+    Returns:
+        str: ``root``, else ``RAM_DATA_ROOT``, else ``ram-chainer`` in the
+        user's cache.
+
+    """
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(
+        os.path.expanduser('~'), '.cache')
+    return (root or os.environ.get('RAM_DATA_ROOT')
+            or os.path.join(cache, 'ram-chainer'))
+
+
+def load(name='mnist', root=None):
+    """Reads a set, downloading MNIST where it is missing.
+
+    Args:
+        name (str): ``mnist``, or any folder below the data root with the
+            same four files.
+        root (str): Data root, see :func:`data_root`.
+
+    Returns:
+        Dataset
+
+    Raises:
+        RamError: Where a file is missing and cannot be had, is damaged or
+            altered, or where the files do not agree.
+
+    """
+    paths = fetch(name, root)
+    arrays = []
+    for source, path in zip(FILES, paths):
+        content = read_content(path, LIMIT)
+        if name == 'mnist':
+            _verify(content, source, path)
+        arrays.append(parse_idx(content, source.ndim, path))
+    for images, labels, path in ((arrays[0], arrays[1], paths[1]),
+                                 (arrays[2], arrays[3], paths[3])):
+        if len(images) != len(labels):
+            raise RamError(f'{path}: has {len(labels)} labels for '
+                           f'{len(images)} images; fetch the set anew')
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise RamError(
+            f'{paths[2]}: has images of {arrays[2].shape[1:]}, but those to '
+            f'train on are {arrays[0].shape[1:]}; fetch the set anew')
+    return Dataset(*arrays)
+
+
+def fetch(name='mnist', root=None):
+    """Finds the files of a set, downloading MNIST's where they are missing.
+
+    Args:
+        name (str): As for :func:`load`.
+        root (str): Data root, see :func:`data_root`.
+
+    Returns:
+        list of str: The four paths, in the order of ``FILES``.
+
+    Raises:
+        RamError: Where a file is missing and cannot be had.
+
+    """
+    folder = os.path.join(data_root(root), name)
+    found = [_find(folder, source.name) for source in FILES]
+    missing = [source for source, path in zip(FILES, found) if path is None]
+    if missing and name != 'mnist':
+        raise RamError(
+            f'{folder}: lacks {", ".join(source.name for source in missing)} '
+            '(or the same with .gz); put them there, or name another folder '
+            'with --data-root or RAM_DATA_ROOT')
+    return [path or _download(folder, source)
+            for source, path in zip(FILES, found)]
+
+
+def _find(folder, name):
+    dotted = name.replace('-idx', '.idx')
+    for candidate in (name, name + '.gz', dotted, dotted + '.gz'):
+        path = os.path.join(folder, candidate)
+        if os.path.exists(path):
+            return path
+    return None
+
+
+def _verify(content, source, path):
+    if hashlib.sha256(content).hexdigest() != source.sha256:
+        raise RamError(f"{path}: is not MNIST's {source.name} (its SHA-256 "
+                       'differs); remove it and run ram data fetch')
+
+
+def _download(folder, source):
+    """Fetches one file of MNIST from the first mirror that has it whole."""
+    problems = []
+    path = os.path.join(folder, source.name + '.gz')
+    for mirror in MIRRORS:
+        url = mirror + source.name + '.gz'
+        try:
+            os.makedirs(folder, exist_ok=True)
+            # A name of its own, so that two processes do not meet in it.
+            handle, temporary = tempfile.mkstemp(dir=folder, suffix='.part')
+        except OSError as error:
+            raise RamError(f'{folder}: cannot be written: {error.strerror}; '
+                           'name another folder with --data-root')
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                _copy(url, file)
+                file.flush()
+                os.fsync(file.fileno())
+            _verify(read_content(temporary, MNIST_LIMIT), source, url)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+            return path
+        except RamError as error:
+            problems.append(f'{url}: sent something else '
+                            f'({str(error).replace(temporary, url)})')
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, 'reason', None) or error
+            code = getattr(error, 'code', None)
+            problems.append(f'{url}: {code or ""} {reason}'.replace('  ', ' '))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    raise RamError(
+        f'{path}: missing, and no mirror sent it; put the four files of MNIST '
+        f'into {folder}, or name the folder that holds mnist/ with '
+        f'--data-root or RAM_DATA_ROOT ({"; ".join(problems)})')
+
+
+def _copy(url, file):
+    """Downloads to an open file, with a progress bar on a terminal."""
+    bar = sys.stderr.isatty()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        length = int(answer.headers.get('Content-Length') or 0)
+        print(f'downloading {url}', file=sys.stderr)
+        done = 0
+        while True:
+            block = answer.read(2 ** 16)
+            if not block:
+                break
+            done += len(block)
+            if done > MNIST_LIMIT:
+                raise OSError('sends more than a file of MNIST has')
+            file.write(block)
+            if bar and length:
+                marks = '#' * (40 * done // length)
+                print(f'\r[{marks:40}] {done / 2 ** 20:.1f} MB', end='',
+                      file=sys.stderr)
+        if bar:
+            print(file=sys.stderr)
+        if length and done != length:
+            raise OSError(f'ended after {done} of {length} bytes')

@@ -1,0 +1,128 @@
+"""The crop: what the glimpse sensor reads of an image (Section 3.1)."""
+
+import chainer
+
+
+def patch_start(locations, image_size, side):
+    """First row and column of the patch of a given side at each location.
+
+    A location ``l`` is ``u = (l + 1) / 2 * (W, H)`` in pixels, and a patch of
+    side ``w`` around it starts at ``round(u - w / 2)``, halves rounded up. An
+    even patch in the middle of an even image is therefore exactly centred.
+
+    Args:
+        locations (array): (B, 2) float, (x, y); (-1, -1) is the outer corner
+            of the top left pixel, (1, 1) that of the bottom right one.
+        image_size (tuple of int): (H, W).
+        side (int): Side w of the patch in pixels.
+
+    Returns:
+        tuple of arrays: Rows and columns, (B,) int64 each, from -w (wholly
+        outside on one side) to H or W (on the other).
+
+    """
+    xp = chainer.backend.get_array_module(locations)
+    starts = []
+    for axis, length in ((1, image_size[0]), (0, image_size[1])):
+        start = xp.floor(
+            (locations[:, axis] + 1) / 2 * length - side / 2 + 0.5)
+        # Not clip, which would hand on NaN: a network that has just diverged
+        # must reach the check of its loss.
+        start = xp.fmin(xp.fmax(start, -side), length)
+        starts.append(start.astype('int64'))
+    return tuple(starts)
+
+
+def summed_area_table(images):
+    """Sums over all the top left rectangles of each image.
+
+    Args:
+        images (array): (B, C, H, W) float.
+
+    Returns:
+        array: (B, C, H + 1, W + 1) float64; entry (i, j) is the sum of
+        ``images[..., :i, :j]``. In float32 the differences of large sums
+        would lose the small values.
+
+    """
+    xp = chainer.backend.get_array_module(images)
+    batch, channels, height, width = images.shape
+    table = xp.zeros((batch, channels, height + 1, width + 1), 'float64')
+    inner = table[:, :, 1:, 1:]
+    # Rows first: that sum runs along contiguous memory.
+    xp.cumsum(images, axis=2, dtype='float64', out=inner)
+    xp.cumsum(inner, axis=3, out=inner)
+    return table
+
+
+def glimpse(images, locations, size, scales=1, factor=2, table=None,
+            out=None):
+    """Reads patches of several scales around a location of each image.
+
+    The patch of scale ``j`` covers a square of side ``size * factor ** j``
+    and is averaged down to ``size`` x ``size``. Outside the image is zero.
+    This is data, not a node of a graph: no gradient flows to the images or
+    the locations.
+
+    The work for a scale does not depend on the image's size or the patch's:
+    the finest is read directly, and each mean of a coarser one is four
+    look-ups in a summed-area table.
+
+    Args:
+        images (array): (B, C, H, W) float.
+        locations (array): (B, 2) float, (x, y) as in :func:`patch_start`,
+            at or beyond the border too.
+        size (int): Side g of a patch as it is returned.
+        scales (int): Number k of patches.
+        factor (int): How much wider each patch is than the one before.
+        table (array): :func:`summed_area_table` of the images, for a caller
+            that looks at them more than once; made here if left out.
+        out (array): The result goes there; made here if left out.
+
+    Returns:
+        array: (B, k, C, g, g) of the images' dtype, the finest scale first.
+
+    """
+    xp = chainer.backend.get_array_module(images)
+    batch, channels, height, width = images.shape
+    retina = out
+    if retina is None:
+        retina = xp.empty((batch, scales, channels, size, size), images.dtype)
+    retina[:, 0] = _read(images, locations, size)
+    if scales > 1 and table is None:
+        table = summed_area_table(images)
+    for j in range(1, scales):
+        step = factor ** j
+        rows, columns = patch_start(locations, (height, width), size * step)
+        # Cells beyond the border shrink to nothing, which is zero padding.
+        edges = xp.arange(size + 1) * step
+        rows = xp.clip(rows[:, None] + edges, 0, height)
+        columns = xp.clip(columns[:, None] + edges, 0, width)
+        corners = _gather(table, rows, columns)
+        strips = corners[:, :, 1:] - corners[:, :, :-1]
+        retina[:, j] = (strips[..., 1:] - strips[..., :-1]) / step ** 2
+    return retina
+
+
+def _read(images, locations, size):
+    """Patches at full resolution, (B, C, g, g)."""
+    xp = chainer.backend.get_array_module(images)
+    height, width = images.shape[2:]
+    rows, columns = patch_start(locations, (height, width), size)
+    rows = rows[:, None] + xp.arange(size)
+    columns = columns[:, None] + xp.arange(size)
+    inside = (((rows >= 0) & (rows < height))[:, :, None]
+              & ((columns >= 0) & (columns < width))[:, None, :])
+    patches = _gather(images, xp.clip(rows, 0, height - 1),
+                      xp.clip(columns, 0, width - 1))
+    return patches * inside[:, None].astype(images.dtype)
+
+
+def _gather(planes, rows, columns):
+    """(B, C, R, S) entries of (B, C, H, W) planes at (B, R) and (B, S)."""
+    xp = chainer.backend.get_array_module(planes)
+    batch, channels, height, width = planes.shape
+    offsets = xp.arange(batch * channels).reshape(batch, channels, 1, 1)
+    index = (offsets * (height * width)
+             + (rows * width)[:, None, :, None] + columns[:, None, None, :])
+    return planes.reshape(-1).take(index)

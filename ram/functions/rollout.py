@@ -1,0 +1,405 @@
+"""All time steps in one function: the fast form of the RAM's recurrence.
+
+The Links in ``ram/links`` say the same step by step; they are the form to
+read, and what this one is tested against. Here nothing is left to the graph:
+one product a step serves glimpse vector and state together, gradients with
+respect to the weights are one product for all steps, and all arrays in
+between stand in a workspace that serves batch after batch.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Optional
+
+import chainer
+import numpy
+
+from ram.functions import elementwise
+from ram.functions.glimpse import glimpse
+from ram.functions.glimpse import summed_area_table
+
+
+class Weights(NamedTuple):
+    """Parameters of the recurrence: (out, in) matrices and (out,) biases.
+
+    ``hidden_W`` and ``hidden_b`` are None where the location network is
+    linear. The rows of ``core_W`` are an LSTM's gates in turn, as in
+    :func:`chainer.functions.lstm`, or a rectifier's units.
+    """
+
+    what_W: Any
+    what_b: Any
+    where_W: Any
+    where_b: Any
+    what_out_W: Any
+    what_out_b: Any
+    where_out_W: Any
+    where_out_b: Any
+    core_W: Any
+    core_b: Any
+    mean_W: Any
+    mean_b: Any
+    hidden_W: Optional[Any] = None
+    hidden_b: Optional[Any] = None
+
+
+class Setting(NamedTuple):
+    """What a rollout does beside its weights.
+
+    Attributes:
+        glimpses (int): T.
+        size (int): Side g of a patch.
+        scales (int): Patches k.
+        factor (int): How much wider each is than the one before.
+        lstm (bool): LSTM core, else the rectifier's.
+        std (float): Standard deviation of the policy.
+        chosen (bool): Whether the location network chooses; else the noise
+            is the locations themselves.
+        reaches_core (bool): Whether the gradient of the means goes on into
+            the states.
+
+    """
+
+    glimpses: int
+    size: int
+    scales: int
+    factor: int
+    lstm: bool
+    std: float
+    chosen: bool
+    reaches_core: bool
+
+
+class Workspace:
+    """Arrays of one shard of a batch, used again for every batch."""
+
+    def __init__(self, xp, dtype, batch, channels, setting, weights):
+        def make(*shape):
+            return xp.empty(shape, dtype)
+
+        T, B = setting.glimpses, batch
+        what, where = len(weights.what_W), len(weights.where_W)
+        g, units = len(weights.what_out_W), weights.mean_W.shape[1]
+        hidden = 0
+        if weights.hidden_W is not None:
+            hidden, units = weights.hidden_W.shape
+        gates = len(weights.core_W)
+        self.key = (xp, numpy.dtype(dtype), batch, channels, setting,
+                    tuple(w is not None and w.shape for w in weights))
+        self.retina = make(T, B, setting.scales, channels, setting.size,
+                           setting.size)
+        self.looked = make(T, B, 2)
+        self.encoded = make(T, B, what + where)   # h_g and h_l
+        self.x = make(T, B, g + units)            # g_t and h_{t-1}
+        self.x[0, :, g:] = 0
+        self.z = make(T, B, gates)                # gates, or what is rectified
+        self.c = make(T + 1, B, units)
+        self.c[0] = 0
+        self.tanh_c = make(T, B, units)
+        self.hidden = make(T - 1, B, hidden)
+        self.what, self.where = make(B, what), make(B, where)
+        self.g, self.h, self.pre_hidden = (make(B, g), make(B, units),
+                                           make(B, hidden))
+        self.mean = make(B, 2)
+        # Backward.
+        self.dz = make(T, B, gates)
+        self.dx = make(B, g + units)
+        self.dg = make(T, B, g)
+        self.dc, self.dh = make(B, units), make(B, units)
+        self.slopes = make(B, 3 * units if setting.lstm else 0)
+        self.d_encoded = make(T, B, what + where)
+        self.d_hidden = make(T - 1, B, hidden)
+        self.d_states = make(T - 1, B, units)
+
+
+class WorkspacePool:
+    """Workspaces that no rollout holds at the moment.
+
+    A rollout takes one for each shard and gives it back once its backward
+    pass is done, so two rollouts never write into one.
+
+    Args:
+        threads (int): Shards that a batch is computed in, side by side. NumPy
+            lets go of the interpreter in its products and loops.
+
+    """
+
+    def __init__(self, threads=1):
+        self.threads = threads
+        self._free = []
+        self._executor = (ThreadPoolExecutor(threads - 1)
+                          if threads > 1 else None)
+
+    def __deepcopy__(self, memo):
+        return WorkspacePool(self.threads)
+
+    def take(self, xp, dtype, batch, channels, setting, weights):
+        """A free workspace of the shapes wanted, or a new one."""
+        key = (xp, numpy.dtype(dtype), batch, channels, setting,
+               tuple(w is not None and w.shape for w in weights))
+        for i, workspace in enumerate(self._free):
+            if workspace.key == key:
+                return self._free.pop(i)
+        return Workspace(xp, dtype, batch, channels, setting, weights)
+
+    def give_back(self, workspaces):
+        """Hands workspaces back; the least recently used are forgotten."""
+        self._free = (list(workspaces) + self._free)[:2 * self.threads]
+
+    def shards(self, batch):
+        """Slices that part a batch evenly."""
+        count = min(self.threads, batch)
+        ends = [batch * i // count for i in range(count + 1)]
+        return [slice(a, b) for a, b in zip(ends, ends[1:])]
+
+    def map(self, work, *arguments):
+        """``[work(*a) for a in zip(*arguments)]``, side by side."""
+        calls = list(zip(*arguments))
+        waiting = [self._executor.submit(work, *call) for call in calls[1:]]
+        first = work(*calls[0])
+        return [first] + [call.result() for call in waiting]
+
+
+def rollout(images, first, noise, weights, setting, pool):
+    """Looks at each image T times.
+
+    Args:
+        images (array): (B, C, H, W) float.
+        first (array): (B, 2) first locations.
+        noise (array): (T - 1, B, 2) standard normal noise of the policy, or
+            the locations themselves where it does not choose.
+        weights (Weights): Of Variables.
+        setting (Setting): The rest.
+        pool (WorkspacePool): Arrays to work in.
+
+    Returns:
+        tuple: Locations as drawn and clipped, (T, B, 2) arrays; means
+        (T - 1, B, 2) and states (T, B, units), Variables.
+
+    """
+    function = _Rollout(images, first, noise, setting, pool)
+    means, states = function.apply(
+        [w for w in weights if w is not None])
+    return function.drawn, function.locations, means, states
+
+
+class _Rollout(chainer.FunctionNode):
+
+    def __init__(self, images, first, noise, setting, pool):
+        self._images = images
+        self._first = first
+        self._noise = noise
+        self._setting = setting
+        self._pool = pool
+        self._workspaces = None
+
+    def forward(self, inputs):
+        weights = Weights(*inputs)
+        images, setting, pool = self._images, self._setting, self._pool
+        xp = chainer.backend.get_array_module(images)
+        T, batch = setting.glimpses, len(images)
+        dtype = weights.core_W.dtype
+        units = len(weights.core_W) // (4 if setting.lstm else 1)
+        self._shards = pool.shards(batch)
+        self._workspaces = [
+            pool.take(xp, dtype, shard.stop - shard.start, images.shape[1],
+                      setting, weights) for shard in self._shards]
+        self.drawn = xp.empty((T, batch, 2), dtype)
+        self.locations = xp.empty((T, batch, 2), dtype)
+        self.drawn[0] = self._first
+        means = xp.zeros((T - 1, batch, 2), dtype)
+        states = xp.empty((T, batch, units), dtype)
+        core = _by_gate(weights.core_W, setting), _by_gate(weights.core_b,
+                                                           setting)
+        out = xp.concatenate([weights.what_out_W, weights.where_out_W], axis=1)
+
+        def work(workspace, shard):
+            _forward(xp, workspace, images[shard], self._noise[:, shard],
+                     self.drawn[:, shard], self.locations[:, shard],
+                     means[:, shard], states[:, shard], weights, core, out,
+                     setting)
+
+        pool.map(work, self._workspaces, self._shards)
+        if chainer.config.enable_backprop:
+            self.retain_inputs(tuple(range(len(inputs))))
+            self.retain_outputs((0, 1))
+            self._core, self._out = core, out
+        else:
+            self._release()
+        return means, states
+
+    def _release(self):
+        self._pool.give_back(self._workspaces)
+        self._workspaces = None
+
+    def backward(self, indexes, gradients):
+        if self._workspaces is None:
+            raise RuntimeError(
+                'the fused rollout goes backward once; run it forward again')
+        weights = Weights(*[v.array for v in self.get_retained_inputs()])
+        means, states = self.get_retained_outputs()
+        d_means, d_states = [None if g is None else g.array
+                             for g in gradients]
+        setting = self._setting
+        xp = chainer.backend.get_array_module(weights.core_W)
+
+        def work(workspace, shard):
+            return _backward(
+                xp, workspace, means.array[:, shard], states.array[:, shard],
+                None if d_means is None else d_means[:, shard],
+                None if d_states is None else d_states[:, shard],
+                weights, self._core[0], self._out, setting)
+
+        parts = self._pool.map(work, self._workspaces, self._shards)
+        self._release()
+        total = parts[0]
+        for part in parts[1:]:
+            for name, array in part.items():
+                total[name] += array
+        total['core_W'] = _in_turn(total['core_W'], setting)
+        total['core_b'] = _in_turn(total['core_b'], setting)
+        return tuple(chainer.Variable(total[name]) if name in total else None
+                     for name, w in zip(Weights._fields, weights)
+                     if w is not None)
+
+
+def _by_gate(rows, setting):
+    """Rows of all gates in turn, gate by gate: i, f, o, and the input."""
+    if not setting.lstm:
+        return rows
+    xp = chainer.backend.get_array_module(rows)
+    gates = rows.reshape((-1, 4) + rows.shape[1:])
+    return xp.concatenate([gates[:, j] for j in (1, 2, 3, 0)])
+
+
+def _in_turn(rows, setting):
+    """Undoes :func:`_by_gate`."""
+    if not setting.lstm:
+        return rows
+    xp = chainer.backend.get_array_module(rows)
+    i, f, o, a = xp.split(rows, 4)
+    return xp.stack([a, i, f, o], axis=1).reshape(rows.shape)
+
+
+def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
+             core, out, setting):
+    core_W, core_b = core
+    what, g = ws.what.shape[1], ws.g.shape[1]
+    out_b = weights.what_out_b + weights.where_out_b
+    table = summed_area_table(images) if setting.scales > 1 else None
+    for t in range(setting.glimpses):
+        looked, encoded, x, z = ws.looked[t], ws.encoded[t], ws.x[t], ws.z[t]
+        elementwise.look_at(xp, drawn[t], looked, locations[t])
+        glimpse(images, looked, setting.size, setting.scales, setting.factor,
+                table, out=ws.retina[t])
+        xp.dot(_rows(ws.retina[t]), weights.what_W.T, out=ws.what)
+        elementwise.rectify(xp, ws.what, weights.what_b, encoded[:, :what])
+        xp.dot(looked, weights.where_W.T, out=ws.where)
+        elementwise.rectify(xp, ws.where, weights.where_b, encoded[:, what:])
+        xp.dot(encoded, out.T, out=ws.g)
+        elementwise.rectify(xp, ws.g, out_b, x[:, :g])
+        if t == 0:  # the first state is zero
+            xp.dot(x[:, :g], core_W[:, :g].T, out=z)
+        else:
+            xp.dot(x, core_W.T, out=z)
+        last = t + 1 == setting.glimpses
+        outs = [states[t]] if last else [states[t], ws.x[t + 1][:, g:]]
+        if setting.lstm:
+            elementwise.lstm(xp, z, core_b, ws.c[t], ws.c[t + 1],
+                             ws.tanh_c[t], ws.h, *outs)
+        else:
+            elementwise.rectify(xp, z, core_b, *outs)
+        if last:
+            break
+        if not setting.chosen:
+            drawn[t + 1] = noise[t]
+            continue
+        h = ws.x[t + 1][:, g:]
+        if weights.hidden_W is not None:
+            xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
+            elementwise.rectify(xp, ws.pre_hidden, weights.hidden_b,
+                                ws.hidden[t])
+            h = ws.hidden[t]
+        xp.dot(h, weights.mean_W.T, out=ws.mean)
+        elementwise.choose(xp, ws.mean, weights.mean_b, noise[t], setting.std,
+                           means[t], drawn[t + 1])
+
+
+def _rows(array):
+    """One row for each image."""
+    return array.reshape(len(array), -1)
+
+
+def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
+              setting):
+    """Gradients by name; those of the core with the rows by gate."""
+    T, what, g = setting.glimpses, ws.what.shape[1], ws.g.shape[1]
+    grads = {}
+    learns = setting.chosen and d_means is not None and T > 1
+    if learns:
+        _backward_location(xp, ws, means, d_means, weights, grads, setting)
+    d_past = None
+    ws.dc[...] = 0
+    for t in reversed(range(T)):
+        if d_states is None:
+            ws.dh[...] = 0
+        else:
+            ws.dh[...] = d_states[t]
+        if d_past is not None:
+            ws.dh += d_past
+        if learns and setting.reaches_core and t < T - 1:
+            ws.dh += ws.d_states[t]
+        if setting.lstm:
+            elementwise.lstm_backward(
+                xp, ws.z[t], ws.c[t], ws.tanh_c[t], ws.dh, ws.dc, ws.dz[t],
+                ws.h, ws.slopes)
+        else:
+            elementwise.rectify_backward(xp, ws.dh, states[t], ws.dz[t])
+        if t == 0:  # nothing came before
+            xp.dot(ws.dz[0], core_W[:, :g], out=ws.dg[0])
+            d = ws.dg[0]
+        else:
+            xp.dot(ws.dz[t], core_W, out=ws.dx)
+            d, d_past = ws.dx[:, :g], ws.dx[:, g:]
+        elementwise.rectify_backward(xp, d, ws.x[t][:, :g], ws.dg[t])
+    dz, dg, x, encoded, retina, looked = (
+        a.reshape(T * a.shape[1], -1)
+        for a in (ws.dz, ws.dg, ws.x, ws.encoded, ws.retina, ws.looked))
+    grads['core_W'] = xp.dot(dz.T, x)
+    grads['core_b'] = dz.sum(axis=0)
+    d_out = xp.dot(dg.T, encoded)
+    grads['what_out_W'], grads['where_out_W'] = d_out[:, :what], d_out[:, what:]
+    grads['what_out_b'] = dg.sum(axis=0)
+    grads['where_out_b'] = grads['what_out_b'].copy()
+    d_encoded = ws.d_encoded.reshape(encoded.shape)
+    xp.dot(dg, out, out=d_encoded)
+    d_encoded *= encoded > 0
+    d_what, d_where = d_encoded[:, :what], d_encoded[:, what:]
+    grads['what_W'] = xp.dot(d_what.T, retina)
+    grads['where_W'] = xp.dot(d_where.T, looked)
+    both = d_encoded.sum(axis=0)
+    grads['what_b'], grads['where_b'] = both[:what], both[what:]
+    return grads
+
+
+def _backward_location(xp, ws, means, d_means, weights, grads, setting):
+    """The location network, all steps at once: no step hangs on another."""
+    units = ws.h.shape[1]
+    d = (d_means * (1 - means * means)).reshape(-1, 2)
+    # What the network read: the states, as they stand beside the glimpses.
+    states = ws.x[1:, :, -units:].reshape(-1, units)
+    into = states if weights.hidden_W is None else ws.hidden.reshape(
+        len(d), -1)
+    grads['mean_W'] = xp.dot(d.T, into)
+    grads['mean_b'] = d.sum(axis=0)
+    d_states = ws.d_states.reshape(-1, units)
+    if weights.hidden_W is None:
+        if setting.reaches_core:
+            xp.dot(d, weights.mean_W, out=d_states)
+        return
+    d_hidden = ws.d_hidden.reshape(into.shape)
+    xp.dot(d, weights.mean_W, out=d_hidden)
+    d_hidden *= into > 0
+    grads['hidden_W'] = xp.dot(d_hidden.T, states)
+    grads['hidden_b'] = d_hidden.sum(axis=0)
+    if setting.reaches_core:
+        xp.dot(d_hidden, weights.hidden_W, out=d_states)

@@ -1,0 +1,1 @@
+"""Training: Chainer's Trainer and what a run needs around it."""

@@ -1,0 +1,280 @@
+"""Extensions of Chainer's Trainer that this program adds."""
+
+import json
+import math
+import os
+
+import chainer
+from chainer.training import extension
+from chainer import serializer as serializer_module
+import numpy
+
+from ram import checkpoint
+from ram.errors import RamError
+from ram.evaluation import evaluate
+from ram.evaluation import evaluation_streams
+
+
+class LearningRate(extension.Extension):
+    """Sets the learning rate before every update.
+
+    It is computed from the epochs passed, so that a resumed run goes on at
+    the very rate. Only ``plateau`` has a state, which is saved.
+
+    Args:
+        optimizer (chainer.Optimizer): Its rate is set.
+        training (ram.config.TrainingConfig): The schedule.
+
+    """
+
+    trigger = 1, 'iteration'
+    priority = extension.PRIORITY_EDITOR
+
+    def __init__(self, optimizer, training):
+        self._optimizer = optimizer
+        # Adam's lr is a derived value; its alpha is the rate.
+        self._name = 'alpha' if hasattr(optimizer, 'alpha') else 'lr'
+        self._training = training
+        self._share = 1.0
+        self._best = math.inf
+        self._waited = 0
+
+    def initialize(self, trainer):
+        self._set(trainer)
+
+    def __call__(self, trainer):
+        error = trainer.observation.get('validation/main/error')
+        if self._training.schedule == 'plateau' and error is not None:
+            self._watch(error)
+        rate = self._set(trainer)
+        chainer.report({'learning_rate': rate})
+
+    def _watch(self, error):
+        training = self._training
+        if error < self._best:
+            self._best, self._waited = error, 0
+            return
+        self._waited += 1
+        if self._waited >= training.plateau_patience:
+            self._share = max(self._share * training.step_factor,
+                              training.final_rate)
+            self._waited = 0
+
+    def _set(self, trainer):
+        training = self._training
+        epoch = trainer.updater.epoch_detail
+        if training.schedule == 'cosine':
+            turn = math.cos(math.pi * min(epoch / training.epochs, 1))
+            share = training.final_rate + (1 - training.final_rate) * (
+                1 + turn) / 2
+        elif training.schedule == 'step':
+            share = training.step_factor ** sum(
+                epoch >= step for step in training.step_epochs)
+        else:
+            share = self._share
+        rate = training.learning_rate * share
+        setattr(self._optimizer, self._name, rate)
+        return rate
+
+    def serialize(self, serializer):
+        self._share = float(serializer('share', self._share))
+        self._best = float(serializer('best', self._best))
+        self._waited = int(serializer('waited', self._waited))
+
+
+class Finite(extension.Extension):
+    """Stops a run whose loss or weights are no longer finite.
+
+    The weights are looked at once an epoch, before they are saved.
+
+    Args:
+        snapshot (str): The file to name as the way back.
+
+    """
+
+    trigger = 1, 'iteration'
+    priority = extension.PRIORITY_WRITER + 100
+
+    def __init__(self, snapshot):
+        self._snapshot = snapshot
+
+    def __call__(self, trainer):
+        loss = chainer.as_array(trainer.observation['main/loss'])
+        if not math.isfinite(float(loss)):
+            self._stop(trainer, f'the loss became {float(loss)}')
+        if trainer.updater.is_new_epoch:
+            for name, param in trainer.updater.get_optimizer(
+                    'main').target.namedparams():
+                if not bool(param.xp.isfinite(param.array).all()):
+                    self._stop(trainer, f'the weight {name} became infinite')
+
+    def _stop(self, trainer, what):
+        way_back = (f'the last good snapshot is {self._snapshot}'
+                    if os.path.exists(self._snapshot) else
+                    'there is no snapshot yet')
+        raise RamError(
+            f'{what} at iteration {trainer.updater.iteration}; {way_back}; '
+            'lower training.learning_rate or training.clip')
+
+
+class Validation(extension.Extension):
+    """Measures the error on the validation images, once an epoch.
+
+    The images, first locations and (for the random policy) glimpses are the
+    same each time and for every model.
+
+    Args:
+        model (ram.ram.RAM): The network.
+        images (array): (N, C, H, W) float32 on the CPU.
+        labels (array): (N,) int32.
+        config (ram.config.Config): The configuration.
+
+    Attributes:
+        model (ram.ram.RAM): The network.
+
+    """
+
+    trigger = 1, 'epoch'
+    priority = extension.PRIORITY_WRITER
+
+    def __init__(self, model, images, labels, config):
+        self.model = model
+        self._images = images
+        self._labels = labels
+        self._config = config
+
+    def __call__(self, trainer):
+        result = evaluate(
+            self.model, self._images, self._labels,
+            evaluation_streams(self._config.data, 'validation'),
+            batch_size=self._config.evaluation.batch_size)
+        chainer.report({'validation/main/error': result.error,
+                        'validation/main/loss': result.loss})
+
+
+class KeepBest(extension.Extension):
+    """Writes the model after each epoch, and the best one apart.
+
+    Args:
+        model (ram.ram.RAM): The network.
+        config (ram.config.Config): Goes into the checkpoints.
+
+    Attributes:
+        error (float): The least validation error so far, in %.
+        epoch (int): The epoch that reached it.
+
+    """
+
+    trigger = 1, 'epoch'
+    priority = extension.PRIORITY_EDITOR
+
+    def __init__(self, model, config):
+        self._model = model
+        self._config = config
+        self.error = math.inf
+        self.epoch = 0
+
+    def __call__(self, trainer):
+        error = trainer.observation['validation/main/error']
+        metrics = {'epoch': trainer.updater.epoch,
+                   'iteration': trainer.updater.iteration,
+                   'validation_error': error}
+        if error < self.error:
+            self.error, self.epoch = error, trainer.updater.epoch
+            self._save(trainer, 'best.npz', metrics)
+        self._save(trainer, 'last.npz', metrics)
+
+    def _save(self, trainer, name, metrics):
+        checkpoint.save_checkpoint(os.path.join(trainer.out, name),
+                                   self._model, self._config, metrics)
+
+    def serialize(self, serializer):
+        self.error = float(serializer('error', self.error))
+        self.epoch = int(serializer('epoch', self.epoch))
+
+
+class Snapshot(extension.Extension):
+    """Saves all that a resumed run needs, once an epoch.
+
+    Args:
+        path (str): The file.
+        config (ram.config.Config): Kept with it, for a resumed run must have
+            the same.
+
+    """
+
+    trigger = 1, 'epoch'
+    priority = -100  # when all others have done their work
+
+    def __init__(self, path, config):
+        self.path = path
+        self._config = config
+
+    def __call__(self, trainer):
+        self.save(trainer)
+
+    def save(self, trainer):
+        """Writes the snapshot.
+
+        Args:
+            trainer (chainer.training.Trainer): Between two iterations.
+
+        Raises:
+            RamError: Where it cannot be written; the one before stays.
+
+        """
+        serializer = chainer.serializers.DictionarySerializer()
+        serializer.save(trainer)
+        # Chainer saves what is not there as None, which only pickle holds.
+        arrays = {name: value for name, value in serializer.target.items()
+                  if value.dtype != object}
+        checkpoint.write_arrays(
+            self.path, 'snapshot', arrays,
+            {'config': self._config.as_dict(),
+             'iteration': trainer.updater.iteration,
+             'epoch': trainer.updater.epoch})
+
+    def load(self, trainer):
+        """Takes up a run where the snapshot left it.
+
+        Args:
+            trainer (chainer.training.Trainer): Made from the same
+                configuration, not yet run.
+
+        Raises:
+            RamError: Where the file is damaged or of another configuration.
+
+        """
+        arrays, meta = checkpoint.read_arrays(self.path, 'snapshot')
+        if meta.get('config') != self._config.as_dict():
+            raise RamError(
+                f'{self.path}: of another configuration: '
+                + ', '.join(_differences(meta.get('config') or {},
+                                         self._config.as_dict()))
+                + '; resume with the one it was started with, or name '
+                'another --out')
+        try:
+            _Restorer(arrays).load(trainer)
+        except (KeyError, ValueError, TypeError, json.JSONDecodeError) as e:
+            raise RamError(f'{self.path}: does not fit this program ({e}); '
+                           'start the run anew in another --out')
+
+
+class _Restorer(chainer.serializers.NpzDeserializer):
+    """Gives None back for what was saved as None, that is, left out."""
+
+    def __getitem__(self, key):
+        return _Restorer(self.npz, f'{self.path}{key.strip("/")}/')
+
+    def __call__(self, key, value):
+        if value is None and self.path + key not in self.npz:
+            return None
+        return super().__call__(key, value)
+
+
+def _differences(old, new):
+    for section in new:
+        before = old.get(section) or {}
+        for key, value in new[section].items():
+            if before.get(key) != value:
+                yield f'{section}.{key} {before.get(key)} there, {value} here'

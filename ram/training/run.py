@@ -1,0 +1,307 @@
+"""One training run, from configuration to run folder."""
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+import chainer
+from chainer import training
+from chainer.training import extensions
+import matplotlib
+import numpy
+
+from ram import checkpoint
+from ram.data.batches import BatchIterator
+from ram.data.splits import fixed_canvases
+from ram.data.splits import load_splits
+from ram.errors import RamError
+from ram.ram import build_ram
+from ram.streams import make_streams
+from ram.training.extensions import Finite
+from ram.training.extensions import KeepBest
+from ram.training.extensions import LearningRate
+from ram.training.extensions import Snapshot
+from ram.training.extensions import Validation
+from ram.training.train_chain import TrainChain
+
+OPTIMIZERS = {
+    'adam': lambda t: chainer.optimizers.Adam(t.learning_rate),
+    'momentum_sgd': lambda t: chainer.optimizers.MomentumSGD(
+        t.learning_rate, t.momentum),
+    'nesterov': lambda t: chainer.optimizers.NesterovAG(
+        t.learning_rate, t.momentum)}
+
+COLUMNS = ['epoch', 'main/loss', 'main/error', 'validation/main/error',
+           'main/location/spread', 'main/location/outside', 'learning_rate',
+           'elapsed_time']
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        best (str): The best checkpoint, or None if no epoch was finished.
+        error (float): Its validation error in %.
+        epoch (int): Its epoch.
+        files (list of str): All files made.
+        interrupted (int): The signal that ended the run early, or 0.
+
+    """
+
+    best: str
+    error: float
+    epoch: int
+    files: list
+    interrupted: int
+
+
+class _Stop:
+    """Ends a run: at its last epoch, by lost patience, or by a signal.
+
+    A signal is heeded between two iterations, when everything that a
+    snapshot holds is whole. A second one ends the program at once.
+    """
+
+    def __init__(self, epochs, patience, best):
+        self._epochs = epochs
+        self._patience = patience
+        self._best = best
+        self.signal = 0
+
+    def __call__(self, trainer):
+        epoch = trainer.updater.epoch
+        weary = (self._patience is not None
+                 and epoch - self._best.epoch >= self._patience)
+        return epoch >= self._epochs or weary or bool(self.signal)
+
+    def get_training_length(self):
+        return self._epochs, 'epoch'
+
+    @contextlib.contextmanager
+    def listening(self):
+        before = {}
+
+        def heed(number, frame):
+            self.signal = number
+            signal.signal(number, before[number])
+
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, heed)
+        except ValueError:  # not the main thread, which alone gets signals
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def get_device(name):
+    """The device of a name.
+
+    Args:
+        name (str): ``@numpy``, ``@cupy:N``, or N for the GPU of that number.
+
+    Returns:
+        chainer.backend.Device
+
+    Raises:
+        RamError: Where there is no such device.
+
+    """
+    try:
+        if name.isdigit():
+            name = f'@cupy:{name}'
+        if not name.startswith(('@numpy', '@cupy')):
+            raise ValueError('unknown name')
+        device = chainer.get_device(name)
+        device.use()
+        return device
+    except Exception as error:  # CuPy fails in ways of its own
+        reason = str(error).strip().split('\n')[0]
+        raise RamError(f'--device {name}: not to be had ({reason}); use '
+                       '@numpy, or @cupy:0 or 0 with CuPy and a GPU')
+
+
+def versions(device):
+    """What a run's numbers depend on, for its record.
+
+    Args:
+        device (chainer.backend.Device): Where it runs.
+
+    Returns:
+        dict of str to str
+
+    """
+    import ram
+    found = {'ram': ram.__version__, 'python': platform.python_version(),
+             'chainer': chainer.__version__, 'numpy': numpy.__version__,
+             'platform': platform.platform(), 'device': str(device),
+             'threads': os.environ.get('OMP_NUM_THREADS', 'default')}
+    if chainer.backends.cuda.available:
+        found['cupy'] = chainer.backends.cuda.cupy.__version__
+    return found
+
+
+def prepare_folder(out, config, resume):
+    """Makes the run folder, or makes sure that it may be gone on with.
+
+    Args:
+        out (str): The folder.
+        config (ram.config.Config): Written into a new one.
+        resume (bool): Whether it may hold a run.
+
+    Raises:
+        RamError: Where it is in use or cannot be written.
+
+    """
+    try:
+        os.makedirs(out, exist_ok=True)
+        held = os.listdir(out)
+    except OSError as error:
+        raise RamError(f'{out}: cannot be the run folder: {error.strerror}; '
+                       'name another with --out')
+    if held and not resume:
+        raise RamError(f'{out}: is not empty; add --resume to go on with the '
+                       'run in it, or name another folder with --out')
+    if held and 'config.yaml' not in held:
+        raise RamError(f'{out}: holds no run; name the folder of one')
+    if not held:
+        with checkpoint.replacing(os.path.join(out, 'config.yaml'), 'w') as f:
+            f.write(config.to_yaml())
+
+
+def train(config, out, device, root=None, resume=False, stream=sys.stdout):
+    """Trains a network.
+
+    The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
+    ``log`` (JSON, one entry an epoch), ``loss.png``, ``error.png``,
+    ``best.npz``, ``last.npz`` and ``snapshot.npz``.
+
+    Args:
+        config (ram.config.Config): What and how.
+        out (str): Run folder.
+        device (chainer.backend.Device): Where.
+        root (str): Data root, if not the configuration's.
+        resume (bool): Go on with the run in the folder.
+        stream (file object): Progress goes there.
+
+    Returns:
+        Outcome
+
+    Raises:
+        RamError: For a folder in use, bad data, a full disk, or a loss that
+            is no longer finite.
+
+    """
+    splits = load_splits(config.data, root)
+    if config.training.batch_size > len(splits.train.labels):
+        raise RamError(
+            f'training.batch_size: {config.training.batch_size} is more than '
+            f'the {len(splits.train.labels)} training images; set it lower')
+    prepare_folder(out, config, resume)
+    trainer, best, snapshot = build_trainer(config, splits, out, device,
+                                            stream)
+    if os.path.exists(snapshot.path):
+        snapshot.load(trainer)
+        print(f'resumed after epoch {trainer.updater.epoch}, iteration '
+              f'{trainer.updater.iteration}', file=stream)
+    with checkpoint.replacing(os.path.join(out, 'versions.json'), 'w') as f:
+        json.dump(dict(versions(device), command=' '.join(sys.argv),
+                       started=time.strftime('%Y-%m-%d %H:%M:%S %z')),
+                  f, indent=2)
+    stop = trainer.stop_trigger
+    if not stop(trainer):
+        try:
+            with stop.listening():
+                trainer.run(show_loop_exception_msg=False)
+        except OSError as error:
+            raise RamError(
+                f'{out}: cannot be written: {error.strerror or error}; make '
+                f'room and go on with --resume')
+        if trainer.updater.epoch_detail != trainer.updater.epoch:
+            snapshot.save(trainer)
+    names = ['config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
+             'best.npz', 'last.npz', 'snapshot.npz']
+    files = [path for path in (os.path.join(out, name) for name in names)
+             if os.path.exists(path)]
+    return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
+                   best.error, best.epoch, files, stop.signal)
+
+
+def build_trainer(config, splits, out, device, stream=sys.stdout):
+    """Composes model, optimizer, iterator, updater and extensions.
+
+    Args:
+        config (ram.config.Config): What and how.
+        splits (ram.data.splits.Splits): The images.
+        out (str): Run folder.
+        device (chainer.backend.Device): Where.
+        stream (file object): Progress goes there.
+
+    Returns:
+        tuple: The trainer, its KeepBest and its Snapshot.
+
+    """
+    streams = make_streams(config.training.seed)
+    model = build_ram(config, streams['weights'])
+    if config.model.policy != 'learned':
+        model.location.disable_update()
+    chain = TrainChain(model, config.training, streams)
+    chain.to_device(device)
+    optimizer = OPTIMIZERS[config.training.optimizer](config.training)
+    optimizer.setup(chain)
+    if config.training.clip is not None:
+        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(
+            config.training.clip))
+    iterator = BatchIterator(config.data, splits.train,
+                             config.training.batch_size, streams)
+    updater = training.updaters.StandardUpdater(
+        iterator, optimizer, device=device, converter=_send)
+
+    best = KeepBest(model, config)
+    snapshot = Snapshot(os.path.join(out, 'snapshot.npz'), config)
+    stop = _Stop(config.training.epochs, config.training.early_stopping, best)
+    trainer = training.Trainer(updater, stop, out)
+    trainer.extend(Finite(snapshot.path))
+    trainer.extend(Validation(
+        model, *fixed_canvases(config.data, splits, 'validation'), config))
+    trainer.extend(best)
+    trainer.extend(LearningRate(optimizer, config.training))
+    trainer.extend(extensions.LogReport())
+    trainer.extend(extensions.PrintReport(COLUMNS, out=_Plain(stream)))
+    matplotlib.use('Agg')
+    for name in ('loss', 'error'):
+        trainer.extend(extensions.PlotReport(
+            [f'main/{name}', f'validation/main/{name}'], 'epoch',
+            filename=f'{name}.png', marker=None), name=f'plot {name}')
+    if stream.isatty():
+        trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
+    trainer.extend(snapshot)
+    return trainer, best, snapshot
+
+
+@chainer.dataset.converter()
+def _send(batch, device):
+    return tuple(device.send(array) for array in batch)
+
+
+class _Plain:
+    """A stream without the escapes that PrintReport means for terminals."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        if not self._stream.isatty():
+            text = text.replace('\033[J', '')
+        self._stream.write(text)
+
+    def flush(self):
+        self._stream.flush()

@@ -1,0 +1,70 @@
+import chainer
+
+from ram.losses import hybrid_loss
+from ram.streams import serialize_generator
+
+
+class TrainChain(chainer.Chain):
+    """The model with its loss, as Chainer's updaters want it.
+
+    It is the one place where glimpses are taken for training. Its state
+    includes that of the generators it draws from.
+
+    Args:
+        model (ram.ram.RAM): The network.
+        training (ram.config.TrainingConfig): The weights of the terms.
+        streams (dict of str to numpy.random.Generator): ``location`` and
+            ``noise`` are drawn from.
+
+    """
+
+    def __init__(self, model, training, streams):
+        super().__init__()
+        self._streams = streams
+        self._baseline_weight = training.baseline_weight
+        # A control policy does not learn.
+        self._reinforce_weight = (training.reinforce_weight
+                                  if model.policy == 'learned' else 0)
+        with self.init_scope():
+            self.model = model
+
+    def forward(self, images, labels):
+        """The loss of a batch; its terms are reported.
+
+        Args:
+            images (array): (B, C, H, W) float32 in [0, 1].
+            labels (array): (B,) int32.
+
+        Returns:
+            Variable: Scalar.
+
+        """
+        model, xp = self.model, self.xp
+        rollout = model(images, *model.draw(self._streams, len(images)))
+        logits = model.action(rollout.states[-1])
+        # A decision, its mean and its baseline belong to the state it was
+        # taken in; the last state decides nothing.
+        loss = hybrid_loss(
+            logits, labels, rollout.drawn[1:], rollout.means, model.std,
+            model.baseline(rollout.states[:-1]), self._reinforce_weight,
+            self._baseline_weight)
+        right = (logits.array.argmax(axis=1) == labels).mean()
+        drawn = rollout.drawn[1:].reshape(-1, 2)
+        report = {
+            'loss': loss.total, 'loss/action': loss.action,
+            'loss/reinforce': loss.reinforce, 'loss/baseline': loss.baseline,
+            'accuracy': right, 'error': 100 * (1 - right)}
+        if len(drawn):
+            report.update({
+                'location/x': drawn[:, 0].mean(),
+                'location/y': drawn[:, 1].mean(),
+                'location/spread': drawn.std(axis=0).mean(),
+                'location/outside': (xp.abs(drawn) > 1).any(axis=1).mean()})
+        chainer.report(report, self)
+        return loss.total
+
+    def serialize(self, serializer):
+        super().serialize(serializer)
+        for name in ('location', 'noise'):
+            serialize_generator(serializer, f'stream {name}',
+                                self._streams[name])

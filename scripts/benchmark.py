@@ -1,0 +1,268 @@
+"""How fast training and inference are, and what the cost grows with.
+
+    python scripts/benchmark.py                      # the standard configurations
+    python scripts/benchmark.py --json speed.json configs/mnist.yaml
+    python scripts/benchmark.py --growth --plots media
+
+Images are noise, so no data set is needed. `floor` is the matrix products of
+an iteration alone, through the same BLAS with the same threads, as they were
+recorded from a fused iteration; `steps` is the network run Link by Link. The
+three take turns in every repeat, and ratios are taken within a repeat. Run it
+alone on the machine, with OMP_NUM_THREADS=1 for one thread.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+
+import matplotlib
+import numpy
+
+from ram.checkpoint import replacing
+from ram.config import config_from_dict
+from ram.config import load_config
+from ram.data.splits import Split
+from ram.data.splits import Splits
+from ram.errors import RamError
+from ram.evaluation import evaluate
+from ram.streams import make_streams
+from ram.training.run import build_trainer
+from ram.training.run import get_device
+from ram.training.run import versions
+
+STANDARD = ['mnist', 'translated', 'cluttered']
+GROWTH = {
+    'model.glimpses': [2, 4, 6, 8, 12],
+    'model.scales': [1, 2, 3, 4],
+    'data.canvas': [28, 60, 100, 200],
+    'training.batch_size': [32, 64, 128, 256, 512],
+    'model.core_units': [64, 128, 256, 512],
+}
+NAMES = {'model.glimpses': 'glimpses T', 'model.scales': 'scales k',
+         'data.canvas': 'image side (pixels)',
+         'training.batch_size': 'batch size',
+         'model.core_units': 'state width'}
+
+
+def noise_splits(data, count=1024):
+    """A data set of noise in the configuration's shape."""
+    rng = numpy.random.default_rng(0)
+    images = rng.integers(256, size=(count, data.channels) + data.image_size,
+                          dtype='uint8')
+    labels = rng.integers(data.classes, size=count).astype('int32')
+    split = Split(images, labels)
+    return Splits(split, Split(images[:500], labels[:500]),
+                  Split(images[:500], labels[:500]))
+
+
+class Subject:
+    """A network in training on noise, and its matrix products."""
+
+    def __init__(self, config, device):
+        self.config = config
+        self.device = device
+        splits = noise_splits(config.data)
+        with tempfile.TemporaryDirectory() as out:
+            trainer = build_trainer(config, splits, out, device)[0]
+        self.updater = trainer.updater
+        self.model = trainer.get_extension('Validation').model
+        self.images = numpy.random.default_rng(1).random(
+            (500, config.data.channels) + config.data.canvas_size, 'float32')
+        self.labels = splits.test.labels
+        self.products = []
+        if device.xp is numpy:
+            self._record()
+
+    def _record(self):
+        """Notes the operands of every product of one fused iteration."""
+        dot = numpy.dot
+
+        def noting(a, b, out=None):
+            self.products.append((a.copy('K'), b.copy('K')))
+            return dot(a, b, out=out)
+
+        numpy.dot = noting
+        try:
+            self.updater.update()
+        finally:
+            numpy.dot = dot
+        self.products = [(a, b, dot(a, b)) for a, b in self.products]
+
+    def floor(self):
+        for a, b, out in self.products:
+            numpy.dot(a, b, out=out)
+
+    def fused(self):
+        self.updater.update()
+
+    def steps(self):
+        self.model._fusible = lambda: False
+        try:
+            self.updater.update()
+        finally:
+            del self.model._fusible
+
+    def infer(self):
+        evaluate(self.model, self.images, self.labels, make_streams(0),
+                 batch_size=self.config.training.batch_size)
+
+    def images_per_second(self, work, iterations):
+        """Over several iterations; an inference is 500 images, not B."""
+        images = (len(self.labels) if work == self.infer
+                  else self.config.training.batch_size)
+        self._wait()
+        start = time.perf_counter()
+        for _ in range(iterations):
+            work()
+        self._wait()
+        return images * iterations / (time.perf_counter() - start)
+
+    def _wait(self):
+        if self.device.xp is not numpy:
+            self.device.xp.cuda.Device().synchronize()
+
+
+def measure(subject, works, repeats, iterations):
+    """Images/s of each work, which take turns in every repeat.
+
+    Returns:
+        dict of str to list of float: One figure a repeat.
+
+    """
+    found = {name: [] for name in works}
+    for name in works:  # warm-up
+        subject.images_per_second(getattr(subject, name), 3)
+    for _ in range(repeats):
+        for name in works:
+            found[name].append(subject.images_per_second(
+                getattr(subject, name), iterations))
+    return found
+
+
+def summary(figures):
+    """Median, least and greatest."""
+    return {'median': float(numpy.median(figures)),
+            'least': min(figures), 'greatest': max(figures)}
+
+
+def compare(name, config, device, args):
+    """All figures of one configuration, printed and returned."""
+    subject = Subject(config, device)
+    works = ['fused', 'steps', 'infer']
+    if subject.products and config.training.threads == 1:
+        works.insert(0, 'floor')
+    found = measure(subject, works, args.repeats, args.iterations)
+    row = {f'{work} images/s': summary(figures)
+           for work, figures in found.items()}
+    fused = numpy.array(found['fused'])
+    row['fused / steps'] = summary((fused / found['steps']).tolist())
+    if 'floor' in found:
+        row['fused / floor'] = summary((fused / found['floor']).tolist())
+    for what, figures in row.items():
+        print(f'{name:24} {what:16} {figures["median"]:10.2f}  '
+              f'[{figures["least"]:.2f}, {figures["greatest"]:.2f}]',
+              flush=True)
+    return row
+
+
+def growth(config, device, args):
+    """Milliseconds of a training iteration, one value changed at a time."""
+    found = {}
+    for key, values in GROWTH.items():
+        rows = []
+        for value in values:
+            subject = Subject(changed(config, key, value), device)
+            speed = measure(subject, ['fused'], args.repeats,
+                            args.iterations)['fused']
+            batch = subject.config.training.batch_size
+            rows.append({'value': value, 'ms': summary(
+                [1000 * batch / s for s in speed])})
+            print(f'{NAMES[key]:24} {value:6} '
+                  f'{rows[-1]["ms"]["median"]:10.2f} ms', flush=True)
+        found[key] = rows
+    return found
+
+
+def changed(config, key, value):
+    """The configuration with one value changed."""
+    tree = config.as_dict()
+    section, name = key.split('.')
+    tree[section][name] = value
+    if key == 'data.canvas':
+        # The image itself, so that the making of canvases stays apart.
+        tree['data'].update(canvas=None, variant='original', name='npz',
+                            file='noise', image_size=value)
+    return config_from_dict(tree, key)
+
+
+def plot(found, folder):
+    """One figure for each thing that grows, into a folder."""
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    paths = []
+    for key, rows in found.items():
+        figure, axes = pyplot.subplots(figsize=(4.5, 3))
+        x = [row['value'] for row in rows]
+        axes.plot(x, [row['ms']['median'] for row in rows], 'o-',
+                  color='#0072B2')
+        axes.fill_between(x, [row['ms']['least'] for row in rows],
+                          [row['ms']['greatest'] for row in rows],
+                          color='#0072B2', alpha=0.2)
+        axes.set_xlabel(NAMES[key])
+        axes.set_ylabel('ms per training batch')
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        path = os.path.join(folder, f'cost_{key.split(".")[1]}.png')
+        figure.savefig(path, dpi=120, bbox_inches='tight')
+        pyplot.close(figure)
+        paths.append(path)
+    return paths
+
+
+def main():
+    top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument('configs', nargs='*', metavar='CONFIG', default=[
+        os.path.join(top, 'configs', f'{name}.yaml') for name in STANDARD])
+    parser.add_argument('--set', nargs='+', action='extend', default=[],
+                        metavar='K=V', help='override the configurations')
+    parser.add_argument('--device', default='@numpy', metavar='D')
+    parser.add_argument('--repeats', type=int, default=7, metavar='N')
+    parser.add_argument('--iterations', type=int, default=10, metavar='N',
+                        help='in a repeat (default: %(default)s)')
+    parser.add_argument('--growth', action='store_true', help=(
+        'also measure what the cost grows with, from the first '
+        'configuration'))
+    parser.add_argument('--plots', metavar='DIR',
+                        help='with --growth: plots go there')
+    parser.add_argument('--json', metavar='FILE', help='figures go there')
+    args = parser.parse_args()
+    try:
+        device = get_device(args.device)
+        configs = {os.path.splitext(os.path.basename(path))[0]:
+                   load_config(path, args.set) for path in args.configs}
+        report = {'versions': versions(device), 'rows': {
+            name: compare(name, config, device, args)
+            for name, config in configs.items()}}
+        if args.growth:
+            first = next(iter(configs.values()))
+            report['growth'] = growth(first, device, args)
+            if args.plots:
+                print('written: ' + ' '.join(
+                    plot(report['growth'], args.plots)))
+        if args.json:
+            with replacing(args.json, 'w') as file:
+                json.dump(report, file, indent=2)
+            print(f'written: {args.json}')
+    except RamError as error:
+        for problem in error.problems:
+            print(f'benchmark: {problem}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
