@@ -1,0 +1,1 @@
+import ram  # noqa: F401  (before any test imports Chainer)
