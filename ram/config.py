@@ -342,12 +342,7 @@ _Loader.add_implicit_resolver(
 
 def _parse_yaml(text, origin):
     try:
-        # Anchors would let a short text stand for a huge one; no
-        # configuration needs them.
-        if any(isinstance(token, yaml.AliasToken)
-               for token in yaml.scan(text, Loader=_Loader)):
-            raise RamError(f'{origin}: has a YAML alias (*name); write the '
-                           'value out')
+        _refuse_riddles(text, origin)
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
@@ -357,6 +352,22 @@ def _parse_yaml(text, origin):
         raise RamError(f'{origin}{where}: not valid YAML: {problem}')
     except (ValueError, RecursionError) as error:  # a date of month 13, [[[[...
         raise RamError(f'{origin}: not valid YAML: {error}')
+
+
+def _refuse_riddles(text, origin):
+    """Stops at what would keep the parser busy and no configuration needs."""
+    depth = 0
+    for token in yaml.scan(text, Loader=_Loader):
+        # An alias lets a short text stand for a huge one.
+        if isinstance(token, yaml.AliasToken):
+            raise RamError(f'{origin}: has a YAML alias (*name); write the '
+                           'value out')
+        kind = type(token).__name__
+        depth += (kind.endswith('StartToken') and 'Stream' not in kind) - (
+            kind.endswith('EndToken') and 'Stream' not in kind)
+        if depth > 20:
+            raise RamError(f'{origin}: is nested more than 20 deep; a '
+                           'configuration has sections and keys, no more')
 
 
 def _flatten(tree, origin, problems):
@@ -389,11 +400,11 @@ def _nearest(word, known):
 
 def _read_file(path, problems, above=()):
     """Values of a file and of those it extends, and where each came from."""
-    real = os.path.realpath(path)
-    if real in above:
-        raise RamError(f'{path}: extends: comes back to itself; take one of '
-                       'the extends lines out')
     try:
+        real = os.path.realpath(path)
+        if real in above:
+            raise RamError(f'{path}: extends: comes back to itself; take one '
+                           'of the extends lines out')
         with open(path, encoding='utf-8') as f:
             text = f.read(10 ** 6 + 1)
     except UnicodeDecodeError:

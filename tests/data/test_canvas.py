@@ -1,0 +1,73 @@
+import numpy
+import pytest
+
+from ram.data import canvas
+
+
+def rng(seed=0):
+    return numpy.random.default_rng(seed)
+
+
+@pytest.mark.parametrize('channels, image, size', [
+    (1, (4, 4), (9, 9)), (3, (3, 5), (7, 11)), (1, (4, 4), (4, 4))])
+def test_translate_equals_a_loop(channels, image, size):
+    images = rng().random((6, channels) + image).astype('float32')
+    got = canvas.translate(images, size, rng(1))
+    replay = rng(1)
+    rows = replay.integers(size[0] - image[0] + 1, size=6)
+    columns = replay.integers(size[1] - image[1] + 1, size=6)
+    want = numpy.zeros((6, channels) + size, 'float32')
+    for b in range(6):
+        for c in range(channels):
+            for i in range(image[0]):
+                for j in range(image[1]):
+                    want[b, c, rows[b] + i, columns[b] + j] = images[b, c,
+                                                                     i, j]
+    assert got.dtype == numpy.float32
+    numpy.testing.assert_array_equal(got, want)
+
+
+def test_every_place_is_as_likely_the_last_one_too():
+    got = canvas.translate(numpy.ones((40000, 1, 2, 2), 'float32'), (5, 4),
+                           rng())
+    firsts = numpy.argmax(got.reshape(40000, -1), axis=1)
+    counts = numpy.bincount(firsts, minlength=20).reshape(5, 4)
+    assert not counts[4].any() and not counts[:, 3].any()
+    places = counts[:4, :3]
+    expected = 40000 / 12
+    # Chi-squared of 11 degrees of freedom, 99.9 %.
+    assert ((places - expected) ** 2 / expected).sum() < 31.3
+
+
+@pytest.mark.parametrize('channels, image, size', [
+    (1, (6, 6), (12, 12)), (3, (6, 7), (9, 14))])
+def test_clutter_equals_a_loop(channels, image, size):
+    images = rng().random((5, channels) + image).astype('float32')
+    source = rng(2).integers(256, size=(9, channels) + image).astype('uint8')
+    got = canvas.clutter(images, size, source, 3, 4, rng(1))
+    replay = rng(1)
+    want = numpy.zeros((5, channels) + size, 'float32')
+    for _ in range(3):
+        chosen = replay.integers(9, size=5)
+        top = replay.integers(image[0] - 4 + 1, size=5)
+        left = replay.integers(image[1] - 4 + 1, size=5)
+        rows = replay.integers(size[0] - 4 + 1, size=5)
+        columns = replay.integers(size[1] - 4 + 1, size=5)
+        for b in range(5):
+            patch = source[chosen[b], :, top[b]:top[b] + 4,
+                           left[b]:left[b] + 4] / numpy.float32(255)
+            want[b, :, rows[b]:rows[b] + 4, columns[b]:columns[b] + 4] += patch
+    rows = replay.integers(size[0] - image[0] + 1, size=5)
+    columns = replay.integers(size[1] - image[1] + 1, size=5)
+    for b in range(5):
+        want[b, :, rows[b]:rows[b] + image[0],
+             columns[b]:columns[b] + image[1]] += images[b]
+    assert want.max() > 1
+    numpy.testing.assert_allclose(got, numpy.minimum(want, 1), atol=1e-6)
+
+
+def test_inputs_are_left_alone():
+    images = numpy.full((3, 1, 4, 4), 0.5, 'float32')
+    source = numpy.full((2, 1, 4, 4), 200, 'uint8')
+    canvas.clutter(images, (4, 4), source, 4, 4, rng())
+    assert (images == 0.5).all() and (source == 200).all()

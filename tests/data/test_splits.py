@@ -1,0 +1,162 @@
+import gzip
+import os
+import struct
+
+import numpy
+import pytest
+
+from ram.config import config_from_dict
+from ram.data.splits import fixed_canvases
+from ram.data.splits import load_splits
+from ram.errors import RamError
+
+
+def data_config(**values):
+    return config_from_dict({'data': values}, 'test').data
+
+
+def npz(path, **arrays):
+    numpy.savez(path, **arrays)
+    return str(path)
+
+
+def npz_config(path, **values):
+    values = {'name': 'npz', 'file': str(path), 'image_size': [9, 11],
+              'classes': 3, 'validation': 10, **values}
+    return data_config(**values)
+
+
+def arrays(count=60, shape=(9, 11), classes=3):
+    rng = numpy.random.default_rng(0)
+    return {'images': rng.integers(256, size=(count,) + shape).astype('uint8'),
+            'labels': numpy.sort(rng.integers(classes, size=count))}
+
+
+def test_npz_is_shuffled_and_split(tmp_path):
+    made = arrays()
+    made['images'][:, 0, 0] = numpy.arange(60)  # a number for each
+    splits = load_splits(npz_config(npz(tmp_path / 'x.npz', **made)))
+    assert [len(s.labels) for s in splits] == [40, 10, 10]
+    numbers = [s.images[:, 0, 0, 0] for s in splits]
+    assert sorted(numpy.concatenate(numbers)) == list(range(60))
+    for split, own in zip(splits, numbers):
+        assert split.images.shape[1:] == (1, 9, 11)
+        assert split.labels.dtype == numpy.int32
+        numpy.testing.assert_array_equal(split.labels, made['labels'][own])
+        assert len(set(split.labels)) == 3  # sorted by class in the file
+
+
+def test_npz_in_colour_and_in_floats(tmp_path):
+    made = arrays(shape=(9, 11, 3))
+    path = npz(tmp_path / 'x.npz', images=made['images'] / 255,
+               labels=made['labels'])
+    splits = load_splits(npz_config(path, channels=3))
+    as_bytes = load_splits(npz_config(
+        npz(tmp_path / 'y.npz', **made), channels=3))
+    assert splits.train.images.shape == (40, 3, 9, 11)
+    numpy.testing.assert_array_equal(splits.train.images,
+                                     as_bytes.train.images)
+    assert any((splits.train.images[0] == image.transpose(2, 0, 1)).all()
+               for image in made['images'])
+
+
+BAD = {
+    'no images': (lambda a: a.pop('images'), 'has no array images'),
+    'no labels': (lambda a: a.pop('labels'), 'has no array labels'),
+    'flat': (lambda a: a.update(images=a['images'].reshape(60, -1)),
+             'images has shape'),
+    'none': (lambda a: a.update(images=a['images'][:0]), 'images has shape'),
+    'NaN': (lambda a: a.update(images=a['images'] * numpy.nan), 'within'),
+    'beyond 1': (lambda a: a.update(images=a['images'] * 1.0), 'within'),
+    'int32': (lambda a: a.update(images=a['images'].astype('int32')),
+              'int32'),
+    'size': (lambda a: a.update(images=a['images'][:, :8]),
+             'data.image_size to [8, 11]'),
+    'channels': (lambda a: a.update(
+        images=numpy.stack([a['images']] * 2, axis=-1)),
+        'data.channels to 2'),
+    'fewer labels': (lambda a: a.update(labels=a['labels'][:-1]),
+                     'labels has shape'),
+    'float labels': (lambda a: a.update(labels=a['labels'] * 1.0),
+                     'whole numbers'),
+    'negative': (lambda a: a.update(labels=a['labels'] - 1), 'from 0'),
+    'class 3': (lambda a: a.update(labels=a['labels'] + 1),
+                'so set it to 4'),
+    'pickled': (lambda a: a.update(labels=a['labels'].astype(object)),
+                'not a sound .npz file')}
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_npz_is_named(tmp_path, case):
+    change, words = BAD[case]
+    made = arrays()
+    change(made)
+    path = npz(tmp_path / 'x.npz', **made)
+    with pytest.raises(RamError) as caught:
+        load_splits(npz_config(path))
+    assert path in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'not a zip', b'PK\x03\x04' + b'\0' * 50, 'truncated'])
+def test_what_is_no_npz_is_named(tmp_path, content):
+    path = npz(tmp_path / 'x.npz', **arrays())
+    if content == 'truncated':
+        with open(path, 'rb') as file:
+            content = file.read()[:-40]
+    with open(path, 'wb') as file:
+        file.write(content)
+    for name in (path, str(tmp_path / 'nothing.npz'), str(tmp_path)):
+        with pytest.raises(RamError, match=name):
+            load_splits(npz_config(name))
+
+
+@pytest.mark.parametrize('values, key', [
+    ({'validation': 50}, 'data.validation'),
+    ({'test_images': 60}, 'data.test_images'),
+    ({'train_images': 51}, 'data.train_images')])
+def test_more_than_there_is(tmp_path, values, key):
+    path = npz(tmp_path / 'x.npz', **arrays())
+    with pytest.raises(RamError, match=key):
+        load_splits(npz_config(path, **values))
+
+
+def test_four_files(tmp_path):
+    folder = tmp_path / 'mine'
+    os.mkdir(folder)
+    rng = numpy.random.default_rng(0)
+    made = {}
+    for part, count in (('train', 30), ('t10k', 20)):
+        for name, shape in (('images-idx3', (count, 28, 28)),
+                            ('labels-idx1', (count,))):
+            array = rng.integers(10, size=shape).astype('uint8')
+            made[part, name] = array
+            with gzip.open(folder / f'{part}-{name}-ubyte.gz', 'wb') as file:
+                file.write(bytes([0, 0, 8, array.ndim]) + struct.pack(
+                    f'>{array.ndim}I', *shape) + array.tobytes())
+    splits = load_splits(data_config(
+        name='mine', validation=10, test_images=15), str(tmp_path))
+    numpy.testing.assert_array_equal(
+        splits.validation.images[:, 0], made['train', 'images-idx3'][20:])
+    numpy.testing.assert_array_equal(
+        splits.train.labels, made['train', 'labels-idx1'][:20])
+    numpy.testing.assert_array_equal(
+        splits.test.labels, made['t10k', 'labels-idx1'][:15])
+
+
+def test_fixed_canvases_depend_on_the_data_alone():
+    values = {'name': 'synthetic', 'train_images': 300, 'test_images': 50,
+              'validation': 100, 'variant': 'cluttered', 'canvas': [40, 50]}
+    data = data_config(**values)
+    splits = load_splits(data)
+    images, labels = fixed_canvases(data, splits, 'validation')
+    assert images.shape == (100, 1, 40, 50) and images.dtype == numpy.float32
+    assert 0 <= images.min() and images.max() <= 1
+    numpy.testing.assert_array_equal(labels, splits.validation.labels)
+    numpy.random.seed(1)
+    again, _ = fixed_canvases(data, load_splits(data), 'validation')
+    numpy.testing.assert_array_equal(images, again)
+    test, _ = fixed_canvases(data, splits, 'test')
+    assert test.shape == (50, 1, 40, 50)
+    other = data_config(**values, seed=5)
+    assert (fixed_canvases(other, splits, 'validation')[0] != images).any()

@@ -1,0 +1,141 @@
+"""The hybrid loss: a loop, the exact policy gradient, and what must not leak."""
+
+import math
+
+import chainer
+import chainer.functions as F
+import numpy
+import pytest
+
+from ram import losses
+
+
+def make(seed=0, steps=3, batch=4, classes=5):
+    rng = numpy.random.default_rng(seed)
+    means = rng.uniform(-1, 1, (steps, batch, 2))
+    return {
+        'logits': chainer.Variable(rng.standard_normal((batch, classes))),
+        'labels': rng.integers(classes, size=batch).astype('int32'),
+        'choices': means + 0.3 * rng.standard_normal(means.shape),
+        'means': chainer.Variable(means),
+        'std': 0.3,
+        'baselines': chainer.Variable(rng.random((steps, batch)))}
+
+
+def naive(logits, labels, choices, means, std, baselines):
+    """Sample by sample and step by step."""
+    steps, batch = baselines.shape
+    action = reinforce = baseline = 0
+    for b in range(batch):
+        exps = [math.exp(v) for v in logits[b]]
+        action -= math.log(exps[labels[b]] / sum(exps)) / batch
+        right = 1.0 if max(exps) == exps[labels[b]] else 0.0
+        for t in range(steps):
+            log_pi = 0
+            for k in range(2):
+                z = (choices[t, b, k] - means[t, b, k]) / std
+                log_pi += -z * z / 2 - math.log(std * math.sqrt(2 * math.pi))
+            reinforce -= log_pi * (right - baselines[t, b]) / batch
+            baseline += (baselines[t, b] - right) ** 2 / (batch * steps)
+    return action, reinforce, baseline
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4), (0, 3)])
+def test_equals_a_loop(seed, steps, batch):
+    case = make(seed, steps, batch)
+    loss = losses.hybrid_loss(**case, reinforce_weight=0.3,
+                              baseline_weight=0.7)
+    arrays = {k: v.array if isinstance(v, chainer.Variable) else v
+              for k, v in case.items()}
+    action, reinforce, baseline = naive(**arrays)
+    numpy.testing.assert_allclose(
+        [float(v.array) for v in loss],
+        [action + 0.3 * reinforce + 0.7 * baseline, action, reinforce,
+         baseline], atol=1e-12)
+
+
+def test_each_term_reaches_its_own_input_alone():
+    for term, reached in (('action', {'logits'}), ('reinforce', {'means'}),
+                          ('baseline', {'baselines'})):
+        case = make()
+        getattr(losses.hybrid_loss(**case), term).backward()
+        got = {name for name, v in case.items()
+               if isinstance(v, chainer.Variable) and v.grad is not None}
+        assert got == reached, term
+
+
+def test_gradients_in_closed_form():
+    case = make()
+    losses.hybrid_loss(**case, reinforce_weight=0.3,
+                       baseline_weight=0.7).total.backward()
+    rewards = losses.reward(case['logits'], case['labels'])
+    baselines, means = case['baselines'].array, case['means'].array
+    score = (case['choices'] - means) / case['std'] ** 2
+    numpy.testing.assert_allclose(
+        case['means'].grad,
+        -0.3 * score * (rewards - baselines)[..., None] / 4, atol=1e-12)
+    numpy.testing.assert_allclose(
+        case['baselines'].grad, 0.7 * 2 * (baselines - rewards) / 12,
+        atol=1e-12)
+
+
+def test_choices_and_rewards_given_as_variables_are_cut():
+    case = make()
+    choices = chainer.Variable(case['choices'])
+    log_pi = losses.log_pi(choices, case['means'], 0.3)
+    rewards = chainer.Variable(numpy.ones(4))
+    F.sum(losses.reinforce_loss(log_pi, rewards, case['baselines'])
+          + losses.baseline_loss(case['baselines'], rewards)).backward()
+    assert choices.grad is None and rewards.grad is None
+
+
+def test_log_pi_integrates_to_one():
+    axis = numpy.arange(-4, 4, 0.02)
+    x, y = numpy.meshgrid(axis, axis)
+    points = numpy.stack([x, y], axis=-1).reshape(1, -1, 2)
+    means = chainer.Variable(numpy.broadcast_to(
+        numpy.array([0.3, -0.9]), points.shape).copy())
+    density = numpy.exp(losses.log_pi(points, means, 0.4).array)
+    assert abs(density.sum() * 0.02 ** 2 - 1) < 1e-6
+
+
+class TestExactPolicyGradient:
+    """One decision, rewarded where x + y > 0.2: E[R] is an integral known.
+
+    With l ~ N(m, s^2 I), x + y ~ N(m_x + m_y, 2 s^2), so that
+    E[R] = Phi((m_x + m_y - 0.2) / (s sqrt 2)), whose derivative with respect
+    to m_x (and m_y) is phi(...) / (s sqrt 2).
+    """
+
+    mean, std, count = numpy.array([0.25, -0.1]), 0.35, 200000
+
+    def exact(self):
+        z = (self.mean.sum() - 0.2) / (self.std * math.sqrt(2))
+        phi = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return numpy.full(2, phi / (self.std * math.sqrt(2)))
+
+    def sampled(self, baseline):
+        """Gradients of E[R], one for each of many samples."""
+        rng = numpy.random.default_rng(0)
+        means = chainer.Variable(
+            numpy.broadcast_to(self.mean, (1, self.count, 2)).copy())
+        drawn = means.array + self.std * rng.standard_normal(means.shape)
+        rewards = (drawn[0].sum(axis=1) > 0.2).astype('float64')
+        baselines = chainer.Variable(
+            numpy.full((1, self.count), float(baseline)))
+        losses.reinforce_loss(losses.log_pi(drawn, means, self.std), rewards,
+                              baselines).backward()
+        # The loss is the mean of -R, so each sample has -1 / count of it.
+        return -means.grad[0] * self.count
+
+    @pytest.mark.parametrize('baseline', [0, 0.4])
+    def test_mean_of_samples_is_the_exact_gradient(self, baseline):
+        samples = self.sampled(baseline)
+        error = samples.std(axis=0) / math.sqrt(self.count)
+        assert (error < 0.01).all()
+        assert (abs(samples.mean(axis=0) - self.exact()) < 4 * error).all()
+
+    def test_the_baseline_lowers_the_variance(self):
+        without, with_ = (self.sampled(b).var(axis=0).sum() for b in (0, 0.4))
+        assert with_ < 0.8 * without
