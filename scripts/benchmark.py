@@ -65,7 +65,8 @@ class Subject:
         self.device = device
         splits = noise_splits(config.data)
         with tempfile.TemporaryDirectory() as out:
-            trainer = build_trainer(config, splits, out, device)[0]
+            trainer = build_trainer(config, splits, out, device,
+                                    sys.stderr)[0]
         self.updater = trainer.updater
         self.model = trainer.get_extension('Validation').model
         self.images = numpy.random.default_rng(1).random(

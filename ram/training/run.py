@@ -177,7 +177,7 @@ def prepare_folder(out, config, resume):
             f.write(config.to_yaml())
 
 
-def train(config, out, device, root=None, resume=False, stream=sys.stdout):
+def train(config, out, device, root=None, resume=False, stream=None):
     """Trains a network.
 
     The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
@@ -190,7 +190,8 @@ def train(config, out, device, root=None, resume=False, stream=sys.stdout):
         device (chainer.backend.Device): Where.
         root (str): Data root, if not the configuration's.
         resume (bool): Go on with the run in the folder.
-        stream (file object): Progress goes there.
+        stream (file object): Progress goes there; to standard output if left
+            out.
 
     Returns:
         Outcome
@@ -200,6 +201,7 @@ def train(config, out, device, root=None, resume=False, stream=sys.stdout):
             is no longer finite.
 
     """
+    stream = stream or sys.stdout
     splits = load_splits(config.data, root)
     if config.training.batch_size > len(splits.train.labels):
         raise RamError(
@@ -219,7 +221,8 @@ def train(config, out, device, root=None, resume=False, stream=sys.stdout):
     stop = trainer.stop_trigger
     if not stop(trainer):
         try:
-            with stop.listening():
+            # What overflows is told by Finite, in one line.
+            with stop.listening(), numpy.errstate(all='ignore'):
                 trainer.run(show_loop_exception_msg=False)
         except OSError as error:
             raise RamError(
@@ -235,7 +238,7 @@ def train(config, out, device, root=None, resume=False, stream=sys.stdout):
                    best.error, best.epoch, files, stop.signal)
 
 
-def build_trainer(config, splits, out, device, stream=sys.stdout):
+def build_trainer(config, splits, out, device, stream):
     """Composes model, optimizer, iterator, updater and extensions.
 
     Args:

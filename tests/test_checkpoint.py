@@ -1,0 +1,176 @@
+import json
+import os
+import zipfile
+
+import numpy
+import pytest
+
+from ram import checkpoint
+from ram.config import config_from_dict
+from ram.errors import RamError
+from ram.ram import build_ram
+from ram.streams import make_streams
+
+CONFIG = config_from_dict({'model': {
+    'what_units': 4, 'where_units': 3, 'glimpse_units': 5, 'core_units': 6,
+    'location_units': 2}}, 'test')
+METRICS = {'epoch': 3, 'iteration': 20, 'validation_error': 1.5}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = build_ram(CONFIG, make_streams(5)['weights'])
+    path = str(tmp_path / 'best.npz')
+    checkpoint.save_checkpoint(path, model, CONFIG, METRICS)
+    return path, model
+
+
+def problem_of(call, *args):
+    with pytest.raises(RamError) as caught:
+        call(*args)
+    return str(caught.value)
+
+
+def test_round_trip(saved):
+    path, model = saved
+    loaded = checkpoint.load_checkpoint(path)
+    assert loaded.config == CONFIG and loaded.metrics == METRICS
+    params = dict(loaded.model.namedparams())
+    for name, param in model.namedparams():
+        assert param.array.tobytes() == params[name].array.tobytes()
+    with numpy.load(path, allow_pickle=False) as npz:
+        assert all(npz[name].dtype != object for name in npz.files)
+
+
+def test_permissions_are_those_of_any_file(saved):
+    umask = os.umask(0o022)
+    os.umask(umask)
+    assert os.stat(saved[0]).st_mode & 0o777 == 0o666 & ~umask
+
+
+def edit(path, change):
+    """Writes the archive anew with its entries changed, checksum and all."""
+    with numpy.load(path) as npz:
+        entries = {name: npz[name] for name in npz.files}
+    header = json.loads(str(entries.pop('ram.json')))
+    change(entries, header)
+    header.setdefault('checksum', checkpoint._checksum(entries))
+    numpy.savez(path, **{'ram.json': numpy.array(json.dumps(header))},
+                **entries)
+
+
+def honest(change):
+    def both(entries, header):
+        change(entries, header)
+        del header['checksum']
+    return both
+
+
+def nan(entries, header):
+    entries['core/linear/W'][2, 2] = numpy.nan
+
+
+EDITS = {
+    'newer': (lambda e, h: h.update(format=99), 'newer version (format 99'),
+    'snapshot': (lambda e, h: h.update(kind='ram snapshot'),
+                 "a 'ram snapshot', not a checkpoint"),
+    'weights altered': (lambda e, h: e['core/linear/b'].fill(7), 'checksum'),
+    'NaN': (honest(nan), 'core/linear/W: holds NaN'),
+    'shape': (honest(lambda e, h: e.update(
+        {'core/linear/b': numpy.zeros(3, 'float32')})),
+        'core/linear/b: has shape (3,), not (24,)'),
+    'dtype': (honest(lambda e, h: e.update(
+        {'core/linear/b': numpy.zeros(24)})), 'is float64, not float32'),
+    'missing': (honest(lambda e, h: e.pop('core/linear/b')),
+                'core/linear/b: is missing'),
+    'extra': (honest(lambda e, h: e.update(other=numpy.zeros(2))),
+              'other: has no place'),
+    'other network': (lambda e, h: h['meta']['config']['model'].update(
+        core='rnn'), 'core/linear/W: has shape'),
+    'unknown key': (lambda e, h: h['meta']['config']['model'].update(
+        colour=1), 'model.colour: no such key'),
+    'no configuration': (lambda e, h: h['meta'].pop('config'),
+                         'no configuration'),
+    'no header': (lambda e, h: h.clear(), 'not a checkpoint')}
+
+
+@pytest.mark.parametrize('case', EDITS)
+def test_what_does_not_fit_is_named(saved, case):
+    change, words = EDITS[case]
+    edit(saved[0], change)
+    problem = problem_of(checkpoint.load_checkpoint, saved[0])
+    assert words in problem
+    assert all(line.startswith(saved[0]) for line in problem.split('\n'))
+
+
+@pytest.mark.parametrize('share', [0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_truncated(saved, share):
+    with open(saved[0], 'rb') as file:
+        content = file.read()
+    with open(saved[0], 'wb') as file:
+        file.write(content[:int(share * len(content))])
+    assert saved[0] in problem_of(checkpoint.load_checkpoint, saved[0])
+
+
+def test_flipped_bits(saved):
+    path, model = saved
+    with open(path, 'rb') as file:
+        content = file.read()
+    rng = numpy.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(len(content), size=150):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        with open(path, 'wb') as file:
+            file.write(damaged)
+        try:
+            loaded = checkpoint.load_checkpoint(path)
+        except RamError as error:
+            refused += 1
+            assert path in str(error)
+            continue
+        # Harmless: a time stamp, say. The weights are the very ones.
+        params = dict(loaded.model.namedparams())
+        for name, param in model.namedparams():
+            assert param.array.tobytes() == params[name].array.tobytes()
+    assert refused > 100
+
+
+@pytest.mark.parametrize('make', [
+    lambda path: open(path, 'w').write('text'),
+    lambda path: open(path, 'w').close(),
+    lambda path: numpy.savez(path, a=numpy.zeros(3)),
+    lambda path: numpy.save(open(path, 'wb'), numpy.zeros(3)),
+    lambda path: numpy.savez(path, **{'ram.json': numpy.array(
+        [{}], dtype=object)}),
+    lambda path: zipfile.ZipFile(path, 'w').close(),
+    os.mkdir, lambda path: None])
+def test_what_is_no_checkpoint_is_named(tmp_path, make):
+    path = str(tmp_path / 'x.npz')
+    make(path)
+    problem = problem_of(checkpoint.load_checkpoint, path)
+    assert problem.startswith(path) and ';' in problem
+
+
+def test_a_failed_write_leaves_the_old_file(saved, tmp_path):
+    with open(saved[0], 'rb') as file:
+        before = file.read()
+    with pytest.raises(ZeroDivisionError):
+        with checkpoint.replacing(saved[0]) as file:
+            file.write(b'half')
+            1 / 0
+    with open(saved[0], 'rb') as file:
+        assert file.read() == before
+    assert os.listdir(tmp_path) == ['best.npz']
+
+
+def test_a_folder_that_cannot_be_written_is_named(saved):
+    path = os.path.join(saved[0], 'x.npz')  # below a file
+    problem = problem_of(checkpoint.save_checkpoint, path, saved[1], CONFIG,
+                         METRICS)
+    assert path in problem and 'cannot be written' in problem
+
+
+def test_unknown_pretrained_network_lists_the_known():
+    problem = problem_of(checkpoint.load_checkpoint, 'pretrained:nothing')
+    assert 'pretrained:nothing' in problem and 'known are' in problem

@@ -1,0 +1,286 @@
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import chainer
+import numpy
+import pytest
+
+from ram import checkpoint
+from ram.config import config_from_dict
+from ram.errors import RamError
+from ram.training import run
+from ram.training.extensions import LearningRate
+
+CPU = chainer.get_device('@numpy')
+
+
+def make_config(training=None, model=None, **data):
+    return config_from_dict({
+        'data': {'name': 'synthetic', 'train_images': 300, 'validation': 100,
+                 'test_images': 50, **data},
+        'model': {'glimpses': 3, 'core_units': 16, 'glimpse_units': 16,
+                  'what_units': 16, 'where_units': 8, 'location_units': 8,
+                  **(model or {})},
+        'training': {'epochs': 3, 'batch_size': 32, **(training or {})}},
+        'test')
+
+
+def train(config, out, **kwargs):
+    return run.train(config, str(out), CPU, stream=io.StringIO(), **kwargs)
+
+
+def log_of(out):
+    with open(os.path.join(out, 'log')) as file:
+        return [{k: v for k, v in entry.items() if k != 'elapsed_time'}
+                for entry in json.load(file)]
+
+
+def arrays_of(path, kind='checkpoint'):
+    arrays = checkpoint.read_arrays(str(path), kind)[0]
+    return {k: v for k, v in arrays.items() if 'elapsed' not in k
+            and 'LogReport' not in k and '_plot' not in k}
+
+
+def assert_same_run(one, two):
+    for name in ('best.npz', 'last.npz', 'snapshot.npz'):
+        kind = 'snapshot' if name == 'snapshot.npz' else 'checkpoint'
+        a, b = (arrays_of(os.path.join(out, name), kind)
+                for out in (one, two))
+        assert a.keys() == b.keys()
+        for key in a:
+            assert a[key].tobytes() == b[key].tobytes(), key
+    assert log_of(one) == log_of(two)
+
+
+def test_the_same_seed_is_the_same_run(tmp_path):
+    config = make_config()
+    for name in ('one', 'two'):
+        outcome = train(config, tmp_path / name)
+    assert_same_run(tmp_path / 'one', tmp_path / 'two')
+    other = make_config({'seed': 2})
+    train(other, tmp_path / 'three')
+    a, b = (arrays_of(tmp_path / name / 'last.npz')
+            for name in ('one', 'three'))
+    assert any((a[key] != b[key]).any() for key in a)
+    assert sorted(os.path.basename(f) for f in outcome.files) == sorted(
+        os.listdir(tmp_path / 'two')) == [
+            'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log',
+            'loss.png', 'snapshot.npz', 'versions.json']
+
+
+@pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
+def test_an_interrupted_run_ends_as_one_that_was_not(
+        tmp_path, monkeypatch, schedule):
+    config = make_config({'schedule': schedule, 'plateau_patience': 1},
+                         variant='translated', canvas=32)
+    train(config, tmp_path / 'whole')
+    call = run._Stop.__call__
+    for stop in (3, 9, 11):  # in the first epoch, and later twice
+        def interrupted(self, trainer, stop=stop):
+            if trainer.updater.iteration == stop:
+                self.signal = signal.SIGINT
+            return call(self, trainer)
+
+        monkeypatch.setattr(run._Stop, '__call__', interrupted)
+        outcome = train(config, tmp_path / 'parts',
+                        resume=(tmp_path / 'parts').exists())
+        assert outcome.interrupted == signal.SIGINT
+    monkeypatch.setattr(run._Stop, '__call__', call)
+    outcome = train(config, tmp_path / 'parts', resume=True)
+    assert not outcome.interrupted
+    assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
+    out = tmp_path / 'run'
+    path = tmp_path / 'c.yaml'
+    path.write_text(make_config({'epochs': 1000}).to_yaml())
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'ram', 'train', str(path), '--out', str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (out / 'snapshot.npz').exists() or running.poll() is not None:
+            break
+        time.sleep(0.1)
+    running.send_signal(number)
+    printed, complaint = running.communicate(timeout=60)
+    assert running.returncode == 128 + number and not complaint
+    assert '--resume' in printed
+    meta = checkpoint.read_arrays(str(out / 'snapshot.npz'), 'snapshot')[1]
+    assert meta['iteration'] > 0
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd', 'nesterov'])
+@pytest.mark.parametrize('schedule', ['constant', 'step', 'cosine'])
+def test_learning_rates(tmp_path, optimizer, schedule):
+    training = {'optimizer': optimizer, 'schedule': schedule,
+                'learning_rate': 0.01, 'final_rate': 0.1,
+                'step_factor': 0.5,
+                'step_epochs': [1, 2] if schedule == 'step' else []}
+    train(make_config(training), tmp_path / 'run')
+    log = log_of(tmp_path / 'run')
+    # 200 images in batches of 32, of which an epoch's mean is logged. The
+    # rate that is logged is that of the next update.
+    epochs = [0, 0, 0]
+    shares = {0: [], 1: [], 2: []}
+    for update in range(1, 20):
+        epoch = update * 32 / 200
+        share = {'constant': 1.0,
+                 'step': 0.5 ** ((epoch >= 1) + (epoch >= 2)),
+                 'cosine': 0.1 + 0.45 * (1 + math.cos(
+                     math.pi * min(epoch / 3, 1)))}[schedule]
+        which = sum(update > end for end in (7, 13))
+        shares[which].append(share)
+        epochs[which] += 1
+    assert [entry['iteration'] for entry in log] == [7, 13, 19]
+    for entry, own in zip(log, shares.values()):
+        assert entry['learning_rate'] == pytest.approx(
+            0.01 * numpy.mean(own))
+
+
+def test_plateau_waits_and_has_a_floor():
+    training = make_config({'schedule': 'plateau', 'plateau_patience': 2,
+                            'step_factor': 0.1, 'final_rate': 0.05,
+                            'learning_rate': 1.0}).training
+    rate = LearningRate(chainer.optimizers.SGD(), training)
+
+    class Trainer:
+        class updater:
+            epoch_detail = 0
+
+    rates = []
+    with chainer.Reporter().scope({}):
+        for error in (5, 4, 4, 4, 3, 3, 6, 6, 6):
+            Trainer.observation = {'validation/main/error': error}
+            rate(Trainer)
+            rates.append(rate._optimizer.lr)
+    assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
+
+
+def test_early_stopping(tmp_path, monkeypatch):
+    errors = iter([50, 40, 45, 45, 30, 31, 32, 33, 34, 35])
+
+    class Result:
+        loss = 1.0
+
+        @property
+        def error(self):
+            return next(errors)
+
+    monkeypatch.setattr('ram.training.extensions.evaluate',
+                        lambda *args, **kwargs: Result())
+    outcome = train(make_config({'epochs': 10, 'early_stopping': 3}),
+                    tmp_path / 'run')
+    assert (outcome.error, outcome.epoch) == (30, 5)
+    assert len(log_of(tmp_path / 'run')) == 8
+    best = checkpoint.load_checkpoint(outcome.best)
+    assert best.metrics == {'epoch': 5, 'iteration': 32,
+                            'validation_error': 30}
+    last = checkpoint.load_checkpoint(str(tmp_path / 'run' / 'last.npz'))
+    assert last.metrics['epoch'] == 8
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd'])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, optimizer):
+    config = make_config({'optimizer': optimizer, 'learning_rate': 100.0,
+                          'clip': None, 'schedule': 'constant', 'epochs': 50},
+                         {'core': 'rnn'})
+    with pytest.raises(RamError) as caught:
+        train(config, tmp_path / 'run')
+    assert 'at iteration' in str(caught.value)
+    assert 'snapshot' in str(caught.value)
+    for name in os.listdir(tmp_path / 'run'):
+        if name.endswith('.npz'):
+            kind = 'snapshot' if name == 'snapshot.npz' else 'checkpoint'
+            arrays = checkpoint.read_arrays(
+                str(tmp_path / 'run' / name), kind)[0]
+            assert all(numpy.isfinite(a).all() for a in arrays.values()
+                       if a.dtype.kind == 'f' and 'best' not in name)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    config = make_config()
+    out = tmp_path / 'run'
+    splits = run.load_splits(config.data)
+    os.mkdir(out)
+    trainer, _, snapshot = run.build_trainer(config, splits, str(out), CPU,
+                                             io.StringIO())
+    model = trainer.get_extension('Validation').model
+
+    def spoil(trainer):
+        if trainer.updater.iteration == 7:
+            model.baseline.value.b.array[...] = numpy.nan
+
+    trainer.extend(spoil, trigger=(1, 'iteration'), priority=1000)
+    with pytest.raises(RamError, match='baseline/value/b.*iteration 7'):
+        trainer.run(show_loop_exception_msg=False)
+    assert not os.path.exists(snapshot.path)
+
+
+def test_resuming_needs_the_same_configuration(tmp_path):
+    out = tmp_path / 'run'
+    train(make_config(), out)
+    before = (out / 'snapshot.npz').read_bytes()
+    with pytest.raises(RamError, match='is not empty.*--resume'):
+        train(make_config(), out)
+    with pytest.raises(RamError) as caught:
+        train(make_config({'epochs': 9}), out, resume=True)
+    assert 'training.epochs 3 there, 9 here' in str(caught.value)
+    assert (out / 'snapshot.npz').read_bytes() == before
+    outcome = train(make_config(), out, resume=True)
+    assert outcome.epoch and not outcome.interrupted
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / 'thesis.tex').write_text('')
+    with pytest.raises(RamError, match='holds no run'):
+        train(make_config(), tmp_path, resume=True)
+    with pytest.raises(RamError, match='cannot be the run folder'):
+        train(make_config(), tmp_path / 'thesis.tex' / 'run')
+    assert os.listdir(tmp_path) == ['thesis.tex']
+
+
+def test_a_damaged_snapshot_is_named(tmp_path):
+    out = tmp_path / 'run'
+    train(make_config(), out)
+    with open(out / 'snapshot.npz', 'r+b') as file:
+        file.truncate(1000)
+    with pytest.raises(RamError, match='snapshot.npz: damaged'):
+        train(make_config(), out, resume=True)
+
+
+def test_more_in_a_batch_than_there_is(tmp_path):
+    with pytest.raises(RamError, match='training.batch_size'):
+        train(make_config({'batch_size': 201}), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('policy', ['random', 'frozen'])
+def test_control_policies_train(tmp_path, policy):
+    outcome = train(make_config({'epochs': 1}, {'policy': policy}),
+                    tmp_path / 'run')
+    assert os.path.exists(outcome.best)
+
+
+def test_training_learns(tmp_path):
+    config = make_config({'epochs': 25, 'learning_rate': 0.003},
+                         {'core': 'rnn', 'core_units': 64,
+                          'glimpse_units': 64, 'glimpse_size': 12},
+                         train_images=1100)
+    outcome = train(config, tmp_path / 'run')
+    assert outcome.error < 50  # 90 by chance
+
+
+@pytest.mark.parametrize('name', ['@cupy:0', '7', 'gpu', '@native', '-1'])
+def test_devices_that_are_not_there(name):
+    if name.strip('@cupy:').isdigit() and chainer.backends.cuda.available:
+        pytest.skip('there is a GPU')
+    with pytest.raises(RamError, match='--device'):
+        run.get_device(name)
