@@ -17,6 +17,8 @@ from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
 from ram.streams import make_streams
+from ram.training.ranks import COMMUNICATORS
+from ram.training.ranks import get_ranks
 from ram.training.run import get_device
 from ram.training.run import train
 
@@ -50,12 +52,16 @@ def main(argv=None):
     except RamError as error:
         if args.debug:
             raise
-        for problem in error.problems:
-            print(f'ram: {problem}', file=sys.stderr)
+        _tell(error)
         return 2
     except KeyboardInterrupt:
         print('ram: interrupted', file=sys.stderr)
         return 130
+
+
+def _tell(error):
+    for problem in error.problems:
+        print(f'ram: {problem}', file=sys.stderr, flush=True)
 
 
 def _parser():
@@ -74,6 +80,7 @@ examples:
   ram train configs/mnist.yaml --set model.glimpses=4 training.epochs=30
   ram train configs/cluttered.yaml --device @cupy:0 --seed 2
   ram train configs/mnist.yaml --out runs/mnist --resume
+  mpiexec -n 2 ram train configs/mnist.yaml --communicator naive
 """)
     add('config', metavar='CONFIG', help='YAML file')
     add('--out', metavar='DIR', help=(
@@ -84,6 +91,8 @@ examples:
     add('--seed', type=_natural, metavar='N', help='sets training.seed')
     add('--resume', action='store_true',
         help='go on with the run in the folder')
+    add('--communicator', choices=COMMUNICATORS, help=(
+        'train with all processes that mpiexec started, by ChainerMN'))
 
     add = _command(commands, 'evaluate', _evaluate, 'measure the error', """\
 examples:
@@ -212,8 +221,17 @@ def _train(args):
     config = load_config(args.config, overrides)
     name = os.path.splitext(os.path.basename(args.config))[0]
     out = args.out or os.path.join('runs', f'{name}-{config.training.seed}')
-    outcome = train(config, out, get_device(args.device), args.data_root,
-                    args.resume)
+    ranks = get_ranks(args.communicator)
+    try:
+        outcome = train(config, out, get_device(args.device), args.data_root,
+                        args.resume, ranks=ranks)
+    except RamError as error:
+        if ranks.size > 1:
+            _tell(error)
+            ranks.abort(2)
+        raise
+    if ranks.rank:
+        return 0
     if outcome.best:
         print(f'best validation error {outcome.error:.2f} % at epoch '
               f'{outcome.epoch}')

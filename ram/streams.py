@@ -9,9 +9,11 @@ import numpy
 # order: of the training images; canvas: places and clutter; location: first
 # and random locations; noise: of the policy; weights: initial parameters.
 NAMES = ('order', 'canvas', 'location', 'noise', 'weights')
+# What processes that train one network must draw differently.
+OWN = ('canvas', 'location', 'noise')
 
 
-def make_streams(seed):
+def make_streams(seed, rank=0):
     """Makes one independent generator for each use of chance.
 
     Streams do not disturb each other: drawing more from one leaves all
@@ -20,13 +22,16 @@ def make_streams(seed):
 
     Args:
         seed (int): Non-negative.
+        rank (int): Of the process among those that train one network; they
+            share all streams but those in ``OWN``.
 
     Returns:
         dict of str to numpy.random.Generator: One for each of ``NAMES``.
 
     """
     return {name: numpy.random.Generator(numpy.random.PCG64(
-        [seed, zlib.crc32(name.encode())])) for name in NAMES}
+        [seed, zlib.crc32(name.encode()), rank if name in OWN else 0]))
+        for name in NAMES}
 
 
 def serialize_generator(serializer, key, generator):

@@ -19,13 +19,18 @@ class BatchIterator(chainer.dataset.Iterator):
         batch_size (int): B; at most the number of images.
         streams (dict of str to numpy.random.Generator): ``order`` and
             ``canvas`` are drawn from.
+        rank (int): Of this process among ``size`` that share each batch; it
+            is handed its part of B / size images.
+        size (int): Number of processes, of which B is a multiple.
 
     """
 
-    def __init__(self, data, split, batch_size, streams):
+    def __init__(self, data, split, batch_size, streams, rank=0, size=1):
         self._data = data
         self._split = split
         self.batch_size = batch_size
+        self._part = slice(rank * batch_size // size,
+                           (rank + 1) * batch_size // size)
         self._rng_order = streams['order']
         self._rng_canvas = streams['canvas']
         self.epoch = 0
@@ -52,6 +57,7 @@ class BatchIterator(chainer.dataset.Iterator):
             self._position = self.batch_size - len(chosen)
             chosen = numpy.concatenate(
                 [chosen, self._order[:self._position]])
+        chosen = chosen[self._part]
         images = make_canvases(self._data, self._split.images[chosen],
                                self._split.images, self._rng_canvas)
         return images, self._split.labels[chosen]

@@ -367,7 +367,9 @@ def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
     grads['core_W'] = xp.dot(dz.T, x)
     grads['core_b'] = dz.sum(axis=0)
     d_out = xp.dot(dg.T, encoded)
-    grads['what_out_W'], grads['where_out_W'] = d_out[:, :what], d_out[:, what:]
+    # Arrays of their own: MPI takes no views.
+    grads['what_out_W'] = xp.ascontiguousarray(d_out[:, :what])
+    grads['where_out_W'] = xp.ascontiguousarray(d_out[:, what:])
     grads['what_out_b'] = dg.sum(axis=0)
     grads['where_out_b'] = grads['what_out_b'].copy()
     d_encoded = ws.d_encoded.reshape(encoded.shape)

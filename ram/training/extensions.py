@@ -89,19 +89,23 @@ class Finite(extension.Extension):
 
     Args:
         snapshot (str): The file to name as the way back.
+        ranks (ram.training.ranks.Alone): Those that train together: they
+            stop together.
 
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_WRITER + 100
 
-    def __init__(self, snapshot):
+    def __init__(self, snapshot, ranks):
         self._snapshot = snapshot
+        self._ranks = ranks
 
     def __call__(self, trainer):
-        loss = chainer.as_array(trainer.observation['main/loss'])
-        if not math.isfinite(float(loss)):
-            self._stop(trainer, f'the loss became {float(loss)}')
+        loss = float(chainer.as_array(trainer.observation['main/loss']))
+        for loss in self._ranks.all_of(loss):
+            if not math.isfinite(loss):
+                self._stop(trainer, f'the loss became {loss}')
         if trainer.updater.is_new_epoch:
             for name, param in trainer.updater.get_optimizer(
                     'main').target.namedparams():
@@ -128,6 +132,7 @@ class Validation(extension.Extension):
         images (array): (N, C, H, W) float32 on the CPU.
         labels (array): (N,) int32.
         config (ram.config.Config): The configuration.
+        ranks (ram.training.ranks.Alone): Rank 0 measures for all.
 
     Attributes:
         model (ram.ram.RAM): The network.
@@ -137,19 +142,23 @@ class Validation(extension.Extension):
     trigger = 1, 'epoch'
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, model, images, labels, config):
+    def __init__(self, model, images, labels, config, ranks):
         self.model = model
         self._images = images
         self._labels = labels
         self._config = config
+        self._ranks = ranks
 
     def __call__(self, trainer):
-        result = evaluate(
-            self.model, self._images, self._labels,
-            evaluation_streams(self._config.data, 'validation'),
-            batch_size=self._config.evaluation.batch_size)
-        chainer.report({'validation/main/error': result.error,
-                        'validation/main/loss': result.loss})
+        report = None
+        if self._ranks.rank == 0:
+            result = evaluate(
+                self.model, self._images, self._labels,
+                evaluation_streams(self._config.data, 'validation'),
+                batch_size=self._config.evaluation.batch_size)
+            report = {'validation/main/error': result.error,
+                      'validation/main/loss': result.loss}
+        chainer.report(self._ranks.from_first(report))
 
 
 class KeepBest(extension.Extension):
@@ -158,6 +167,7 @@ class KeepBest(extension.Extension):
     Args:
         model (ram.ram.RAM): The network.
         config (ram.config.Config): Goes into the checkpoints.
+        writes (bool): Whether this process writes them.
 
     Attributes:
         error (float): The least validation error so far, in %.
@@ -168,9 +178,10 @@ class KeepBest(extension.Extension):
     trigger = 1, 'epoch'
     priority = extension.PRIORITY_EDITOR
 
-    def __init__(self, model, config):
+    def __init__(self, model, config, writes):
         self._model = model
         self._config = config
+        self._writes = writes
         self.error = math.inf
         self.epoch = 0
 
@@ -185,8 +196,9 @@ class KeepBest(extension.Extension):
         self._save(trainer, 'last.npz', metrics)
 
     def _save(self, trainer, name, metrics):
-        checkpoint.save_checkpoint(os.path.join(trainer.out, name),
-                                   self._model, self._config, metrics)
+        if self._writes:
+            checkpoint.save_checkpoint(os.path.join(trainer.out, name),
+                                       self._model, self._config, metrics)
 
     def serialize(self, serializer):
         self.error = float(serializer('error', self.error))
@@ -200,15 +212,20 @@ class Snapshot(extension.Extension):
         path (str): The file.
         config (ram.config.Config): Kept with it, for a resumed run must have
             the same.
+        streams (dict of str to numpy.random.Generator): Of this process;
+            iterator and chain save those of rank 0, this those of the others.
+        ranks (ram.training.ranks.Alone): Rank 0 writes for all.
 
     """
 
     trigger = 1, 'epoch'
     priority = -100  # when all others have done their work
 
-    def __init__(self, path, config):
+    def __init__(self, path, config, streams, ranks):
         self.path = path
         self._config = config
+        self._streams = streams
+        self._ranks = ranks
 
     def __call__(self, trainer):
         self.save(trainer)
@@ -223,6 +240,11 @@ class Snapshot(extension.Extension):
             RamError: Where it cannot be written; the one before stays.
 
         """
+        streams = self._ranks.all_of({
+            name: stream.bit_generator.state
+            for name, stream in self._streams.items()})[1:]
+        if self._ranks.rank:
+            return
         serializer = chainer.serializers.DictionarySerializer()
         serializer.save(trainer)
         # Chainer saves what is not there as None, which only pickle holds.
@@ -230,7 +252,7 @@ class Snapshot(extension.Extension):
                   if value.dtype != object}
         checkpoint.write_arrays(
             self.path, 'snapshot', arrays,
-            {'config': self._config.as_dict(),
+            {'config': self._config.as_dict(), 'streams': streams,
              'iteration': trainer.updater.iteration,
              'epoch': trainer.updater.epoch})
 
@@ -253,8 +275,16 @@ class Snapshot(extension.Extension):
                                          self._config.as_dict()))
                 + '; resume with the one it was started with, or name '
                 'another --out')
+        processes = 1 + len(meta['streams'])
+        if processes != self._ranks.size:
+            raise RamError(f'{self.path}: of a run of {processes} processes, '
+                           f'not {self._ranks.size}; resume with as many')
         try:
             _Restorer(arrays).load(trainer)
+            if self._ranks.rank:
+                own = meta['streams'][self._ranks.rank - 1]
+                for name, state in own.items():
+                    self._streams[name].bit_generator.state = state
         except (KeyError, ValueError, TypeError, json.JSONDecodeError) as e:
             raise RamError(f'{self.path}: does not fit this program ({e}); '
                            'start the run anew in another --out')

@@ -27,6 +27,7 @@ from ram.training.extensions import KeepBest
 from ram.training.extensions import LearningRate
 from ram.training.extensions import Snapshot
 from ram.training.extensions import Validation
+from ram.training.ranks import Alone
 from ram.training.train_chain import TrainChain
 
 OPTIMIZERS = {
@@ -67,16 +68,18 @@ class _Stop:
     snapshot holds is whole. A second one ends the program at once.
     """
 
-    def __init__(self, epochs, patience, best):
+    def __init__(self, epochs, patience, best, ranks):
         self._epochs = epochs
         self._patience = patience
         self._best = best
+        self._ranks = ranks
         self.signal = 0
 
     def __call__(self, trainer):
         epoch = trainer.updater.epoch
         weary = (self._patience is not None
                  and epoch - self._best.epoch >= self._patience)
+        self.signal = max(self._ranks.all_of(self.signal))
         return epoch >= self._epochs or weary or bool(self.signal)
 
     def get_training_length(self):
@@ -177,7 +180,8 @@ def prepare_folder(out, config, resume):
             f.write(config.to_yaml())
 
 
-def train(config, out, device, root=None, resume=False, stream=None):
+def train(config, out, device, root=None, resume=False, stream=None,
+          ranks=Alone()):
     """Trains a network.
 
     The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
@@ -192,6 +196,7 @@ def train(config, out, device, root=None, resume=False, stream=None):
         resume (bool): Go on with the run in the folder.
         stream (file object): Progress goes there; to standard output if left
             out.
+        ranks (ram.training.ranks.Alone): The processes that train together.
 
     Returns:
         Outcome
@@ -207,17 +212,21 @@ def train(config, out, device, root=None, resume=False, stream=None):
         raise RamError(
             f'training.batch_size: {config.training.batch_size} is more than '
             f'the {len(splits.train.labels)} training images; set it lower')
-    prepare_folder(out, config, resume)
+    if config.training.batch_size % ranks.size:
+        raise RamError(
+            f'training.batch_size: {config.training.batch_size} cannot be '
+            f'shared by {ranks.size} processes; set it to a multiple')
+    if ranks.rank == 0:
+        prepare_folder(out, config, resume)
+        _write_versions(out, device, ranks)
+    ranks.from_first(None)  # the others wait for the folder
     trainer, best, snapshot = build_trainer(config, splits, out, device,
-                                            stream)
+                                            stream, ranks)
     if os.path.exists(snapshot.path):
         snapshot.load(trainer)
-        print(f'resumed after epoch {trainer.updater.epoch}, iteration '
-              f'{trainer.updater.iteration}', file=stream)
-    with checkpoint.replacing(os.path.join(out, 'versions.json'), 'w') as f:
-        json.dump(dict(versions(device), command=' '.join(sys.argv),
-                       started=time.strftime('%Y-%m-%d %H:%M:%S %z')),
-                  f, indent=2)
+        if ranks.rank == 0:
+            print(f'resumed after epoch {trainer.updater.epoch}, iteration '
+                  f'{trainer.updater.iteration}', file=stream)
     stop = trainer.stop_trigger
     if not stop(trainer):
         try:
@@ -238,7 +247,15 @@ def train(config, out, device, root=None, resume=False, stream=None):
                    best.error, best.epoch, files, stop.signal)
 
 
-def build_trainer(config, splits, out, device, stream):
+def _write_versions(out, device, ranks):
+    with checkpoint.replacing(os.path.join(out, 'versions.json'), 'w') as f:
+        json.dump(dict(versions(device), processes=ranks.size,
+                       command=' '.join(sys.argv),
+                       started=time.strftime('%Y-%m-%d %H:%M:%S %z')),
+                  f, indent=2)
+
+
+def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     """Composes model, optimizer, iterator, updater and extensions.
 
     Args:
@@ -247,36 +264,48 @@ def build_trainer(config, splits, out, device, stream):
         out (str): Run folder.
         device (chainer.backend.Device): Where.
         stream (file object): Progress goes there.
+        ranks (ram.training.ranks.Alone): The processes that train together.
 
     Returns:
         tuple: The trainer, its KeepBest and its Snapshot.
 
     """
-    streams = make_streams(config.training.seed)
+    streams = make_streams(config.training.seed, ranks.rank)
     model = build_ram(config, streams['weights'])
-    if config.model.policy != 'learned':
-        model.location.disable_update()
     chain = TrainChain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
     optimizer.setup(chain)
+    if ranks.size > 1:
+        optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if config.training.clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(
             config.training.clip))
     iterator = BatchIterator(config.data, splits.train,
-                             config.training.batch_size, streams)
+                             config.training.batch_size, streams,
+                             ranks.rank, ranks.size)
     updater = training.updaters.StandardUpdater(
         iterator, optimizer, device=device, converter=_send)
 
-    best = KeepBest(model, config)
-    snapshot = Snapshot(os.path.join(out, 'snapshot.npz'), config)
-    stop = _Stop(config.training.epochs, config.training.early_stopping, best)
+    best = KeepBest(model, config, writes=ranks.rank == 0)
+    snapshot = Snapshot(os.path.join(out, 'snapshot.npz'), config, streams,
+                        ranks)
+    stop = _Stop(config.training.epochs, config.training.early_stopping, best,
+                 ranks)
     trainer = training.Trainer(updater, stop, out)
-    trainer.extend(Finite(snapshot.path))
+    trainer.extend(Finite(snapshot.path, ranks))
     trainer.extend(Validation(
-        model, *fixed_canvases(config.data, splits, 'validation'), config))
+        model, *fixed_canvases(config.data, splits, 'validation'), config,
+        ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))
+    trainer.extend(snapshot)
+    if ranks.rank == 0:
+        _extend_with_reports(trainer, stream)
+    return trainer, best, snapshot
+
+
+def _extend_with_reports(trainer, stream):
     trainer.extend(extensions.LogReport())
     trainer.extend(extensions.PrintReport(COLUMNS, out=_Plain(stream)))
     matplotlib.use('Agg')
@@ -286,8 +315,6 @@ def build_trainer(config, splits, out, device, stream):
             filename=f'{name}.png', marker=None), name=f'plot {name}')
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
-    trainer.extend(snapshot)
-    return trainer, best, snapshot
 
 
 @chainer.dataset.converter()

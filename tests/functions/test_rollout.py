@@ -78,6 +78,7 @@ def test_equals_links_in_float64(seed):
             assert a.shape == b.shape and a.dtype == b.dtype
             numpy.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
         for name, gradient in links_gradients.items():
+            assert fused_gradients[name].flags.c_contiguous
             numpy.testing.assert_allclose(
                 fused_gradients[name], gradient, rtol=1e-10, atol=1e-10,
                 err_msg=name)
