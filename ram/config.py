@@ -167,6 +167,10 @@ class TrainingConfig(_Section):
                     pydantic.Field(description=(
                         'largest global norm of the gradient; null: no '
                         'limit'))] = 5.0
+    average: Annotated[float, pydantic.Field(
+        ge=0, lt=1, description='measure and keep a running average of the '
+        'weights, to which an update adds 1 minus this share; 0: the weights '
+        'themselves')] = 0.0
     reinforce_weight: Annotated[_Weight, pydantic.Field(
         description='weight of the REINFORCE term')] = 0.01
     baseline_weight: Annotated[_Weight, pydantic.Field(

@@ -82,6 +82,41 @@ class LearningRate(extension.Extension):
         self._waited = int(serializer('waited', self._waited))
 
 
+class AverageWeights(extension.Extension):
+    """Keeps a running average of the weights, which is what is measured.
+
+    Averaged over some epochs, weights jump less from one epoch to the next
+    than the rate makes them, and the epoch that validation prefers is less a
+    matter of luck.
+
+    Args:
+        model (ram.ram.RAM): The network that learns.
+        decay (float): Weight of the average so far, below 1. It starts lower,
+            so that the first weights are soon forgotten.
+
+    Attributes:
+        model (ram.ram.RAM): The network with the averaged weights.
+
+    """
+
+    trigger = 1, 'iteration'
+    priority = extension.PRIORITY_WRITER + 50  # before it is measured
+
+    def __init__(self, model, decay):
+        self._source = model
+        self._decay = decay
+        self.model = model.copy('copy')
+
+    def __call__(self, trainer):
+        t = trainer.updater.iteration
+        step = 1 - min(self._decay, t / (t + 10))
+        for average, param in zip(self.model.params(), self._source.params()):
+            average.array += step * (param.array - average.array)
+
+    def serialize(self, serializer):
+        self.model.serialize(serializer['model'])
+
+
 class Finite(extension.Extension):
     """Stops a run whose loss or weights are no longer finite.
 
@@ -190,7 +225,8 @@ class KeepBest(extension.Extension):
         metrics = {'epoch': trainer.updater.epoch,
                    'iteration': trainer.updater.iteration,
                    'validation_error': error}
-        if error < self.error:
+        # Of equals the later one, which had the lower learning rate.
+        if error <= self.error:
             self.error, self.epoch = error, trainer.updater.epoch
             self._save(trainer, 'best.npz', metrics)
         self._save(trainer, 'last.npz', metrics)

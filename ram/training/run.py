@@ -22,6 +22,7 @@ from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.ram import build_ram
 from ram.streams import make_streams
+from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
 from ram.training.extensions import KeepBest
 from ram.training.extensions import LearningRate
@@ -287,6 +288,10 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     updater = training.updaters.StandardUpdater(
         iterator, optimizer, device=device, converter=_send)
 
+    average = None
+    if config.training.average:
+        average = AverageWeights(model, config.training.average)
+        model = average.model
     best = KeepBest(model, config, writes=ranks.rank == 0)
     snapshot = Snapshot(os.path.join(out, 'snapshot.npz'), config, streams,
                         ranks)
@@ -294,6 +299,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
                  ranks)
     trainer = training.Trainer(updater, stop, out)
     trainer.extend(Finite(snapshot.path, ranks))
+    if average is not None:
+        trainer.extend(average)
     trainer.extend(Validation(
         model, *fixed_canvases(config.data, splits, 'validation'), config,
         ranks))

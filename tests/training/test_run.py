@@ -77,7 +77,8 @@ def test_the_same_seed_is_the_same_run(tmp_path):
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
 def test_an_interrupted_run_ends_as_one_that_was_not(
         tmp_path, monkeypatch, schedule):
-    config = make_config({'schedule': schedule, 'plateau_patience': 1},
+    config = make_config({'schedule': schedule, 'plateau_patience': 1,
+                          'average': 0.9 if schedule == 'plateau' else 0.0},
                          variant='translated', canvas=32)
     train(config, tmp_path / 'whole')
     call = run._Stop.__call__
@@ -164,8 +165,33 @@ def test_plateau_waits_and_has_a_floor():
     assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
 
 
+def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
+    config = make_config({'average': 0.8, 'epochs': 1, 'schedule': 'constant'})
+    splits = run.load_splits(config.data)
+    os.mkdir(tmp_path / 'run')
+    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
+                                      CPU, io.StringIO())
+    model = trainer.updater.get_optimizer('main').target.model
+    seen = []
+
+    def watch(trainer):
+        seen.append(model.core.linear.W.array.copy())
+
+    watch.name = 'watch'
+    want = model.core.linear.W.array.astype('float64')
+    trainer.extend(watch, trigger=(1, 'iteration'))
+    trainer.run(show_loop_exception_msg=False)
+    for t, weights in enumerate(seen, 1):
+        step = 1 - min(0.8, t / (t + 10))
+        want = (1 - step) * want + step * weights
+    kept = checkpoint.load_checkpoint(str(tmp_path / 'run' / 'last.npz'))
+    numpy.testing.assert_allclose(kept.model.core.linear.W.array, want,
+                                  atol=1e-6)
+    assert abs(want - seen[-1]).max() > 1e-4
+
+
 def test_early_stopping(tmp_path, monkeypatch):
-    errors = iter([50, 40, 45, 45, 30, 31, 32, 33, 34, 35])
+    errors = iter([50, 40, 45, 30, 30, 31, 32, 33, 34, 35])
 
     class Result:
         loss = 1.0
