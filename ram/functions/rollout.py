@@ -8,6 +8,7 @@ between stand in a workspace that serves batch after batch.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+import sys
 from typing import Any, NamedTuple, Optional
 
 import chainer
@@ -126,11 +127,12 @@ class WorkspacePool:
     def __init__(self, threads=1):
         self.threads = threads
         self._free = []
-        self._executor = (ThreadPoolExecutor(threads - 1)
-                          if threads > 1 else None)
-
-    def __deepcopy__(self, memo):
-        return WorkspacePool(self.threads)
+        self._executor = None
+        if threads > 1:
+            self._executor = ThreadPoolExecutor(threads - 1)
+            # A thread that comes back from a product waits this long for one
+            # that does not let go. The default, 5 ms, is that of a product.
+            sys.setswitchinterval(min(sys.getswitchinterval(), 5e-4))
 
     def take(self, xp, dtype, batch, channels, setting, weights):
         """A free workspace of the shapes wanted, or a new one."""
