@@ -1,3 +1,4 @@
+import glob
 import gzip
 import hashlib
 import http.server
@@ -242,7 +243,7 @@ def test_two_processes_fetch_at_once(tmp_path, contents, small_mnist, mirror):
 
 
 @pytest.mark.skipif(
-    not os.path.isdir(os.path.join(mnist.data_root(), 'mnist')),
+    not glob.glob(os.path.join(mnist.data_root(), 'mnist', 't10k-labels*')),
     reason='no MNIST at RAM_DATA_ROOT')
 def test_real_mnist():
     found = mnist.load()
