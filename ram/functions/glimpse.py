@@ -1,6 +1,9 @@
 """The crop: what the glimpse sensor reads of an image (Section 3.1)."""
 
 import chainer
+import numpy
+
+from ram.functions import kernels
 
 
 def patch_start(locations, image_size, side):
@@ -88,9 +91,14 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
     retina = out
     if retina is None:
         retina = xp.empty((batch, scales, channels, size, size), images.dtype)
-    retina[:, 0] = _read(images, locations, size)
     if scales > 1 and table is None:
         table = summed_area_table(images)
+    if xp is not numpy:
+        kernels.glimpse(xp.ascontiguousarray(images),
+                        xp.ascontiguousarray(locations), factor, table,
+                        retina)
+        return retina
+    retina[:, 0] = _read(images, locations, size)
     for j in range(1, scales):
         step = factor ** j
         rows, columns = patch_start(locations, (height, width), size * step)

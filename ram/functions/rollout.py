@@ -17,6 +17,7 @@ import numpy
 from ram.functions import elementwise
 from ram.functions.glimpse import glimpse
 from ram.functions.glimpse import summed_area_table
+from ram.functions import kernels
 
 
 class Weights(NamedTuple):
@@ -201,7 +202,9 @@ class _Rollout(chainer.FunctionNode):
         T, batch = setting.glimpses, len(images)
         dtype = weights.core_W.dtype
         units = len(weights.core_W) // (4 if setting.lstm else 1)
-        self._shards = pool.shards(batch)
+        # A GPU has threads of its own.
+        self._shards = (pool.shards(batch) if xp is numpy
+                        else [slice(0, batch)])
         self._workspaces = [
             pool.take(xp, dtype, shard.stop - shard.start, images.shape[1],
                       setting, weights) for shard in self._shards]
@@ -282,23 +285,29 @@ def _in_turn(rows, setting):
     return xp.stack([a, i, f, o], axis=1).reshape(rows.shape)
 
 
+def _operations(xp):
+    """The element-wise operations for arrays of NumPy, or of CuPy."""
+    return elementwise if xp is numpy else kernels
+
+
 def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
              core, out, setting):
+    ops = _operations(xp)
     core_W, core_b = core
     what, g = ws.what.shape[1], ws.g.shape[1]
     out_b = weights.what_out_b + weights.where_out_b
     table = summed_area_table(images) if setting.scales > 1 else None
     for t in range(setting.glimpses):
         looked, encoded, x, z = ws.looked[t], ws.encoded[t], ws.x[t], ws.z[t]
-        elementwise.look_at(xp, drawn[t], looked, locations[t])
+        ops.look_at(drawn[t], looked, locations[t])
         glimpse(images, looked, setting.size, setting.scales, setting.factor,
                 table, out=ws.retina[t])
         xp.dot(_rows(ws.retina[t]), weights.what_W.T, out=ws.what)
-        elementwise.rectify(xp, ws.what, weights.what_b, encoded[:, :what])
+        ops.rectify(ws.what, weights.what_b, encoded[:, :what])
         xp.dot(looked, weights.where_W.T, out=ws.where)
-        elementwise.rectify(xp, ws.where, weights.where_b, encoded[:, what:])
+        ops.rectify(ws.where, weights.where_b, encoded[:, what:])
         xp.dot(encoded, out.T, out=ws.g)
-        elementwise.rectify(xp, ws.g, out_b, x[:, :g])
+        ops.rectify(ws.g, out_b, x[:, :g])
         if t == 0:  # the first state is zero
             xp.dot(x[:, :g], core_W[:, :g].T, out=z)
         else:
@@ -306,10 +315,10 @@ def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         last = t + 1 == setting.glimpses
         outs = [states[t]] if last else [states[t], ws.x[t + 1][:, g:]]
         if setting.lstm:
-            elementwise.lstm(xp, z, core_b, ws.c[t], ws.c[t + 1],
-                             ws.tanh_c[t], ws.h, *outs)
+            ops.lstm(z, core_b, ws.c[t], ws.c[t + 1], ws.tanh_c[t], ws.h,
+                     *outs)
         else:
-            elementwise.rectify(xp, z, core_b, *outs)
+            ops.rectify(z, core_b, *outs)
         if last:
             break
         if not setting.chosen:
@@ -318,12 +327,11 @@ def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         h = ws.x[t + 1][:, g:]
         if weights.hidden_W is not None:
             xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
-            elementwise.rectify(xp, ws.pre_hidden, weights.hidden_b,
-                                ws.hidden[t])
+            ops.rectify(ws.pre_hidden, weights.hidden_b, ws.hidden[t])
             h = ws.hidden[t]
         xp.dot(h, weights.mean_W.T, out=ws.mean)
-        elementwise.choose(xp, ws.mean, weights.mean_b, noise[t], setting.std,
-                           means[t], drawn[t + 1])
+        ops.choose(ws.mean, weights.mean_b, noise[t], setting.std, means[t],
+                   drawn[t + 1])
 
 
 def _rows(array):
@@ -334,6 +342,7 @@ def _rows(array):
 def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
               setting):
     """Gradients by name; those of the core with the rows by gate."""
+    ops = _operations(xp)
     T, what, g = setting.glimpses, ws.what.shape[1], ws.g.shape[1]
     grads = {}
     learns = setting.chosen and d_means is not None and T > 1
@@ -351,18 +360,17 @@ def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
         if learns and setting.reaches_core and t < T - 1:
             ws.dh += ws.d_states[t]
         if setting.lstm:
-            elementwise.lstm_backward(
-                xp, ws.z[t], ws.c[t], ws.tanh_c[t], ws.dh, ws.dc, ws.dz[t],
-                ws.h, ws.slopes)
+            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], ws.dh, ws.dc,
+                              ws.dz[t], ws.h, ws.slopes)
         else:
-            elementwise.rectify_backward(xp, ws.dh, states[t], ws.dz[t])
+            ops.rectify_backward(ws.dh, states[t], ws.dz[t])
         if t == 0:  # nothing came before
             xp.dot(ws.dz[0], core_W[:, :g], out=ws.dg[0])
             d = ws.dg[0]
         else:
             xp.dot(ws.dz[t], core_W, out=ws.dx)
             d, d_past = ws.dx[:, :g], ws.dx[:, g:]
-        elementwise.rectify_backward(xp, d, ws.x[t][:, :g], ws.dg[t])
+        ops.rectify_backward(d, ws.x[t][:, :g], ws.dg[t])
     dz, dg, x, encoded, retina, looked = (
         a.reshape(T * a.shape[1], -1)
         for a in (ws.dz, ws.dg, ws.x, ws.encoded, ws.retina, ws.looked))

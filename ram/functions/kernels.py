@@ -1,0 +1,228 @@
+"""CUDA kernels: :mod:`ram.functions.elementwise` and the crop on a GPU.
+
+One launch each, where CuPy's own operations would take several. Arrays are
+C-contiguous but for the rows of (B, width) ones, which may be a part of wider
+ones; their dtype is that of the first argument, float32 or float64.
+"""
+
+import functools
+
+import numpy
+
+_BLOCK = 128  # threads
+
+SOURCE = r'''
+#define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
+
+__device__ REAL sigmoid(REAL x) { return (REAL)0.5 * tanh((REAL)0.5 * x) + (REAL)0.5; }
+
+// First row or column of a patch, as patch_start in glimpse.py has it, in the
+// same order of the same roundings (the module is compiled without
+// contraction). fmin and fmax turn NaN into a number.
+__device__ long long patch_start(REAL l, int length, int side)
+{
+    REAL start = floor((l + (REAL)1) / (REAL)2 * (REAL)length
+                       - (REAL)side / (REAL)2 + (REAL)0.5);
+    return (long long)fmin(fmax(start, (REAL)-side), (REAL)length);
+}
+
+__device__ long long held(long long i, long long end)
+{
+    return i < 0 ? 0 : i > end ? end : i;
+}
+
+extern "C" {
+
+// A thread for each of the B x k x C x g x g values that the retina gets.
+__global__ void glimpse(int count, const REAL* images, const double* table,
+                        const REAL* locations, int channels, int height,
+                        int width, int scales, int size, int factor,
+                        REAL* retina)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int column = index % size, row = index / size % size;
+    int rest = index / (size * size);
+    int c = rest % channels, scale = rest / channels % scales;
+    int b = rest / channels / scales;
+    int step = 1;
+    for (int j = 0; j < scale; ++j) step *= factor;
+    long long top = patch_start(locations[2 * b + 1], height, size * step);
+    long long left = patch_start(locations[2 * b], width, size * step);
+    long long plane = (long long)b * channels + c;
+    if (scale == 0) {
+        long long y = top + row, x = left + column;
+        bool inside = y >= 0 && y < height && x >= 0 && x < width;
+        retina[index] = inside ? images[(plane * height + y) * width + x]
+                               : (REAL)0;
+        return;
+    }
+    // Cells beyond the border shrink to nothing, which is zero padding.
+    long long y0 = held(top + row * step, height);
+    long long y1 = held(top + (row + 1) * step, height);
+    long long x0 = held(left + column * step, width);
+    long long x1 = held(left + (column + 1) * step, width);
+    const double* sums = table + plane * (height + 1) * (width + 1);
+    width += 1;
+    retina[index] = (REAL)(((sums[y1 * width + x1] - sums[y0 * width + x1])
+                            - (sums[y1 * width + x0] - sums[y0 * width + x0]))
+                           / (double)(step * step));
+}
+
+__global__ void look_at(int count, const REAL* drawn, REAL* looked,
+                        REAL* locations)
+{
+    int i = INDEX;
+    if (i >= count) return;
+    REAL l = drawn[i];
+    l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
+    looked[i] = l;
+    locations[i] = l;
+}
+
+__global__ void rectify(int count, int width, const REAL* z, const REAL* b,
+                        REAL* out, int out_row, REAL* copy, int copy_row)
+{
+    int i = INDEX;
+    if (i >= count) return;
+    int row = i / width, column = i % width;
+    REAL y = z[i] + b[column];
+    y = y < (REAL)0 ? (REAL)0 : y;  // NaN stays
+    out[row * out_row + column] = y;
+    copy[row * copy_row + column] = y;
+}
+
+__global__ void rectify_backward(int count, int width, const REAL* d,
+                                 int d_row, const REAL* y, int y_row,
+                                 REAL* out)
+{
+    int i = INDEX;
+    if (i >= count) return;
+    int row = i / width, column = i % width;
+    out[i] = d[row * d_row + column]
+             * (y[row * y_row + column] > (REAL)0 ? (REAL)1 : (REAL)0);
+}
+
+__global__ void lstm(int count, int units, REAL* z, const REAL* bias,
+                     const REAL* c, REAL* next_c, REAL* tanh_c, REAL* out,
+                     int out_row, REAL* copy, int copy_row)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int row = index / units, u = index % units;
+    REAL* sums = z + (long long)row * 4 * units + u;
+    REAL i = sigmoid(sums[0] + bias[u]);
+    REAL f = sigmoid(sums[units] + bias[units + u]);
+    REAL o = sigmoid(sums[2 * units] + bias[2 * units + u]);
+    REAL a = tanh(sums[3 * units] + bias[3 * units + u]);
+    sums[0] = i;
+    sums[units] = f;
+    sums[2 * units] = o;
+    sums[3 * units] = a;
+    REAL now = f * c[index] + i * a;
+    REAL t = tanh(now);
+    next_c[index] = now;
+    tanh_c[index] = t;
+    out[row * out_row + u] = o * t;
+    copy[row * copy_row + u] = o * t;
+}
+
+__global__ void lstm_backward(int count, int units, const REAL* z,
+                              const REAL* c, const REAL* tanh_c,
+                              const REAL* dh, REAL* dc, REAL* dz)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int row = index / units, u = index % units;
+    long long at = (long long)row * 4 * units + u;
+    REAL i = z[at], f = z[at + units], o = z[at + 2 * units];
+    REAL a = z[at + 3 * units], t = tanh_c[index], h = dh[index];
+    REAL d = dc[index] + (1 - t * t) * o * h;
+    dz[at] = d * a * ((1 - i) * i);
+    dz[at + units] = d * c[index] * ((1 - f) * f);
+    dz[at + 2 * units] = h * t * ((1 - o) * o);
+    dz[at + 3 * units] = (1 - a * a) * i * d;
+    dc[index] = d * f;
+}
+
+__global__ void choose(int count, const REAL* z, const REAL* b,
+                       const REAL* noise, REAL std, REAL* mean, REAL* drawn)
+{
+    int i = INDEX;
+    if (i >= count) return;
+    REAL m = tanh(z[i] + b[i % 2]);
+    mean[i] = m;
+    drawn[i] = noise[i] * std + m;
+}
+
+}
+'''
+
+
+@functools.lru_cache(maxsize=None)
+def _function(name, real):
+    """A kernel, compiled for ``float`` or ``double``."""
+    import cupy
+    # Without contraction a location falls into the very pixel it falls into
+    # on the CPU.
+    return cupy.RawModule(
+        code=SOURCE, options=(f'-DREAL={real}', '--fmad=false')
+    ).get_function(name)
+
+
+def _launch(name, count, array, *arguments):
+    real = {'f': 'float', 'd': 'double'}[array.dtype.char]
+    if count:
+        _function(name, real)(
+            ((count + _BLOCK - 1) // _BLOCK,), (_BLOCK,),
+            (numpy.int32(count),) + tuple(
+                numpy.int32(a) if isinstance(a, int) else a
+                for a in arguments))
+
+
+def _row(array):
+    """Elements from one row to the next."""
+    return array.strides[0] // array.itemsize
+
+
+def glimpse(images, locations, factor, table, retina):
+    """See :func:`ram.functions.glimpse`; fills ``retina``."""
+    _, channels, height, width = images.shape
+    _launch('glimpse', retina.size, images, images,
+            retina if table is None else table, locations, channels, height,
+            width, retina.shape[1], retina.shape[-1], factor, retina)
+
+
+def look_at(drawn, looked, locations):
+    """See :func:`ram.functions.elementwise.look_at`."""
+    _launch('look_at', drawn.size, drawn, drawn, looked, locations)
+
+
+def rectify(z, b, *outs):
+    """See :func:`ram.functions.elementwise.rectify`; one or two outs."""
+    out, copy = outs[0], outs[-1]
+    _launch('rectify', z.size, z, z.shape[1], z, b, out, _row(out), copy,
+            _row(copy))
+
+
+def rectify_backward(d, y, out):
+    """See :func:`ram.functions.elementwise.rectify_backward`."""
+    _launch('rectify_backward', out.size, d, out.shape[1], d, _row(d), y,
+            _row(y), out)
+
+
+def lstm(z, b, c, next_c, tanh_c, room, *outs):
+    """See :func:`ram.functions.elementwise.lstm`; one or two outs."""
+    out, copy = outs[0], outs[-1]
+    _launch('lstm', c.size, z, c.shape[1], z, b, c, next_c, tanh_c, out,
+            _row(out), copy, _row(copy))
+
+
+def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
+    """See :func:`ram.functions.elementwise.lstm_backward`."""
+    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, dc, dz)
+
+
+def choose(z, b, noise, std, mean, drawn):
+    """See :func:`ram.functions.elementwise.choose`."""
+    _launch('choose', z.size, z, z, b, noise, z.dtype.type(std), mean, drawn)
