@@ -16,6 +16,7 @@ from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
+from ram.files import replacing
 from ram.streams import make_streams
 from ram.training.ranks import COMMUNICATORS
 from ram.training.ranks import get_ranks
@@ -74,6 +75,14 @@ def _parser():
     commands = parser.add_subparsers(
         title='commands', metavar='COMMAND', required=True)
 
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_render(commands)
+    _add_data(commands)
+    return parser
+
+
+def _add_train(commands):
     add = _command(commands, 'train', _train, 'train a network', """\
 examples:
   ram train configs/mnist.yaml --out runs/mnist
@@ -94,6 +103,8 @@ examples:
     add('--communicator', choices=COMMUNICATORS, help=(
         'train with all processes that mpiexec started, by ChainerMN'))
 
+
+def _add_evaluate(commands):
     add = _command(commands, 'evaluate', _evaluate, 'measure the error', """\
 examples:
   ram evaluate pretrained:mnist
@@ -111,6 +122,8 @@ examples:
     _add_root(add)
     add('--json', metavar='FILE', help='write the result there too')
 
+
+def _add_render(commands):
     add = _command(commands, 'render', _render, 'show where it looks', """\
 examples:
   ram render pretrained:mnist
@@ -129,6 +142,8 @@ examples:
     _add_device(add)
     _add_root(add)
 
+
+def _add_data(commands):
     data = commands.add_parser(
         'data', help='fetch or look at images', allow_abbrev=False)
     data_commands = data.add_subparsers(
@@ -156,7 +171,6 @@ examples:
         help='default: %(default)s')
     _add_set(add)
     _add_root(add)
-    return parser
 
 
 def _command(commands, name, run, what, examples):
@@ -283,7 +297,7 @@ def _evaluate(args):
     for row in result.confusion:
         print(''.join(f'{count:{width}d}' for count in row))
     if args.json:
-        with checkpoint.replacing(args.json, 'w') as file:
+        with replacing(args.json, 'w') as file:
             json.dump({
                 'error': result.error, 'interval': result.interval,
                 'n': result.n, 'split': args.split,

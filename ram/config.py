@@ -323,6 +323,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that reads 1e-3 as a number and refuses a key given twice."""
 
     def construct_mapping(self, node, deep=False):
+        """A dict of the node, whose keys are words and each stands once."""
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

@@ -146,17 +146,7 @@ class RAM(chainer.Chain):
                 and type(self.location) is links.LocationNetwork)
 
     def forward_by_steps(self, images, first, noise):
-        """:meth:`forward` in its readable form, Link by Link.
-
-        Args:
-            images (array): (B, C, H, W) float in [0, 1].
-            first (array): (B, 2) first locations.
-            noise (array): (T - 1, B, 2), see :meth:`draw`.
-
-        Returns:
-            Rollout
-
-        """
+        """:meth:`forward` in its readable form, Link by Link."""
         xp = self.xp
         table = (summed_area_table(images)
                  if self.glimpse.sensor.scales > 1 else None)

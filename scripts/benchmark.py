@@ -20,7 +20,7 @@ import time
 import matplotlib
 import numpy
 
-from ram.checkpoint import replacing
+from ram.files import replacing
 from ram.config import config_from_dict
 from ram.config import load_config
 from ram.data.splits import Split

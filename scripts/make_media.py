@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from ram.checkpoint import replacing
+from ram.files import replacing
 from ram.cli import main
 from ram.config import reference
 from ram.gradient_map import gradient_table

@@ -8,6 +8,7 @@ import pytest
 from ram import checkpoint
 from ram.config import config_from_dict
 from ram.errors import RamError
+from ram.files import replacing
 from ram.ram import build_ram
 from ram.streams import make_streams
 
@@ -156,7 +157,7 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path):
     with open(saved[0], 'rb') as file:
         before = file.read()
     with pytest.raises(ZeroDivisionError):
-        with checkpoint.replacing(saved[0]) as file:
+        with replacing(saved[0]) as file:
             file.write(b'half')
             1 / 0
     with open(saved[0], 'rb') as file:

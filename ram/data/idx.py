@@ -1,7 +1,6 @@
 """Reads the IDX format, in which MNIST and its kin are kept."""
 
 import gzip
-import os
 import zlib
 
 import numpy
@@ -11,13 +10,14 @@ from ram.errors import RamError
 _REMEDY = 'remove the file and fetch it anew, or name another --data-root'
 
 
-def read_content(path, limit):
-    """Reads a file whole, decompressed if it is gzipped.
+def read_content(file, path, limit):
+    """Reads an open file whole, decompressed if it is gzipped.
 
     Whether it is gzipped is told by its content, not by its name.
 
     Args:
-        path (str): The file.
+        file (file object): Binary, at its beginning.
+        path (str): Named in errors.
         limit (int): Most bytes that its content may have.
 
     Returns:
@@ -28,11 +28,10 @@ def read_content(path, limit):
 
     """
     try:
-        with open(path, 'rb') as file:
-            gzipped = file.read(2) == b'\x1f\x8b'
-            file.seek(0)
-            source = gzip.GzipFile(fileobj=file) if gzipped else file
-            content = source.read(limit + 1)
+        gzipped = file.read(2) == b'\x1f\x8b'
+        file.seek(0)
+        source = gzip.GzipFile(fileobj=file) if gzipped else file
+        content = source.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RamError(f'{path}: truncated or damaged ({error}); {_REMEDY}')
     except OSError as error:
@@ -78,7 +77,27 @@ def parse_idx(content, ndim, path):
     return numpy.frombuffer(content, 'uint8', offset=header).reshape(shape)
 
 
-def read_idx(path, ndim, limit=2 ** 31):
+def open_file(path):
+    """Opens a file to read, or says why not.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        file object: Binary.
+
+    Raises:
+        RamError: Where it is not there or not to be read.
+
+    """
+    try:
+        return open(path, 'rb')
+    except OSError as error:
+        raise RamError(f'{path}: cannot be read: {error.strerror}; '
+                       f'{_REMEDY}')
+
+
+def read_idx(path, ndim, limit=2 ** 30):
     """Reads an IDX file of unsigned bytes, gzipped or not.
 
     Args:
@@ -94,6 +113,5 @@ def read_idx(path, ndim, limit=2 ** 31):
             is never used in part.
 
     """
-    if os.path.isdir(path):
-        raise RamError(f'{path}: is a folder, not a file; {_REMEDY}')
-    return parse_idx(read_content(path, limit), ndim, path)
+    with open_file(path) as file:
+        return parse_idx(read_content(file, path, limit), ndim, path)

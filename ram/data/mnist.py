@@ -1,18 +1,18 @@
 """Finds, downloads and verifies MNIST, and sets in the same four files."""
 
-import contextlib
 import hashlib
 import http.client
+import io
 import os
 import sys
-import tempfile
 from typing import Any, NamedTuple
-import urllib.error
 import urllib.request
 
+from ram.data.idx import open_file
 from ram.data.idx import parse_idx
 from ram.data.idx import read_content
 from ram.errors import RamError
+from ram.files import replacing
 
 
 class Source(NamedTuple):
@@ -101,7 +101,8 @@ def load(name='mnist', root=None):
     paths = fetch(name, root)
     arrays = []
     for source, path in zip(FILES, paths):
-        content = read_content(path, LIMIT)
+        with open_file(path) as file:
+            content = read_content(file, path, LIMIT)
         if name == 'mnist':
             _verify(content, source, path)
         arrays.append(parse_idx(content, source.ndim, path))
@@ -160,62 +161,57 @@ def _verify(content, source, path):
 
 def _download(folder, source):
     """Fetches one file of MNIST from the first mirror that has it whole."""
-    problems = []
     path = os.path.join(folder, source.name + '.gz')
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise RamError(f'{folder}: cannot be written: {error.strerror}; name '
+                       'another folder with --data-root')
+    problems = []
     for mirror in MIRRORS:
         url = mirror + source.name + '.gz'
         try:
-            os.makedirs(folder, exist_ok=True)
-            # A name of its own, so that two processes do not meet in it.
-            handle, temporary = tempfile.mkstemp(dir=folder, suffix='.part')
-        except OSError as error:
-            raise RamError(f'{folder}: cannot be written: {error.strerror}; '
-                           'name another folder with --data-root')
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                _copy(url, file)
-                file.flush()
-                os.fsync(file.fileno())
-            _verify(read_content(temporary, MNIST_LIMIT), source, url)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-            return path
+            body = _get(url)
+            _verify(read_content(io.BytesIO(body), url, MNIST_LIMIT), source,
+                    url)
         except RamError as error:
-            problems.append(f'{url}: sent something else '
-                            f'({str(error).replace(temporary, url)})')
+            problems.append(f'sent something else: {error}')
+            continue
         except (OSError, http.client.HTTPException) as error:
+            code = getattr(error, 'code', '')
             reason = getattr(error, 'reason', None) or error
-            code = getattr(error, 'code', None)
-            problems.append(f'{url}: {code or ""} {reason}'.replace('  ', ' '))
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            problems.append(f'{url}: {code} {reason}'.replace('  ', ' '))
+            continue
+        with replacing(path) as file:
+            file.write(body)
+        return path
     raise RamError(
         f'{path}: missing, and no mirror sent it; put the four files of MNIST '
         f'into {folder}, or name the folder that holds mnist/ with '
         f'--data-root or RAM_DATA_ROOT ({"; ".join(problems)})')
 
 
-def _copy(url, file):
-    """Downloads to an open file, with a progress bar on a terminal."""
+def _get(url):
+    """The body of an address, with a progress bar on a terminal."""
+    print(f'downloading {url}', file=sys.stderr)
     bar = sys.stderr.isatty()
+    blocks, done = [], 0
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         length = int(answer.headers.get('Content-Length') or 0)
-        print(f'downloading {url}', file=sys.stderr)
-        done = 0
         while True:
             block = answer.read(2 ** 16)
             if not block:
                 break
+            blocks.append(block)
             done += len(block)
             if done > MNIST_LIMIT:
                 raise OSError('sends more than a file of MNIST has')
-            file.write(block)
             if bar and length:
                 marks = '#' * (40 * done // length)
                 print(f'\r[{marks:40}] {done / 2 ** 20:.1f} MB', end='',
                       file=sys.stderr)
-        if bar:
-            print(file=sys.stderr)
-        if length and done != length:
-            raise OSError(f'ended after {done} of {length} bytes')
+    if bar:
+        print(file=sys.stderr)
+    if length and done != length:
+        raise OSError(f'ended after {done} of {length} bytes')
+    return b''.join(blocks)

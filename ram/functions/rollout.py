@@ -196,6 +196,7 @@ class _Rollout(chainer.FunctionNode):
         self._workspaces = None
 
     def forward(self, inputs):
+        """Means and states, from the arrays of :class:`Weights`."""
         weights = Weights(*inputs)
         images, setting, pool = self._images, self._setting, self._pool
         xp = chainer.backend.get_array_module(images)
@@ -237,6 +238,7 @@ class _Rollout(chainer.FunctionNode):
         self._workspaces = None
 
     def backward(self, indexes, gradients):
+        """Gradients of the weights; once, for the workspace moves on."""
         if self._workspaces is None:
             raise RuntimeError(
                 'the fused rollout goes backward once; run it forward again')

@@ -15,11 +15,11 @@ from chainer.training import extensions
 import matplotlib
 import numpy
 
-from ram import checkpoint
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
+from ram.files import replacing
 from ram.ram import build_ram
 from ram.streams import make_streams
 from ram.training.extensions import AverageWeights
@@ -88,6 +88,7 @@ class _Stop:
 
     @contextlib.contextmanager
     def listening(self):
+        """While it lasts, signals are noted instead of obeyed."""
         before = {}
 
         def heed(number, frame):
@@ -177,7 +178,7 @@ def prepare_folder(out, config, resume):
     if held and 'config.yaml' not in held:
         raise RamError(f'{out}: holds no run; name the folder of one')
     if not held:
-        with checkpoint.replacing(os.path.join(out, 'config.yaml'), 'w') as f:
+        with replacing(os.path.join(out, 'config.yaml'), 'w') as f:
             f.write(config.to_yaml())
 
 
@@ -249,7 +250,7 @@ def train(config, out, device, root=None, resume=False, stream=None,
 
 
 def _write_versions(out, device, ranks):
-    with checkpoint.replacing(os.path.join(out, 'versions.json'), 'w') as f:
+    with replacing(os.path.join(out, 'versions.json'), 'w') as f:
         json.dump(dict(versions(device), processes=ranks.size,
                        command=' '.join(sys.argv),
                        started=time.strftime('%Y-%m-%d %H:%M:%S %z')),

@@ -4,7 +4,7 @@ import os
 
 from PIL import Image
 
-from ram.checkpoint import replacing
+from ram.files import replacing
 from ram.errors import RamError
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FONT, GAP

@@ -24,7 +24,7 @@ from matplotlib.transforms import Affine2D
 import numpy
 from PIL import Image
 
-from ram.checkpoint import replacing
+from ram.files import replacing
 from ram.errors import RamError
 from ram.evaluation import Trajectory  # noqa: F401
 from ram.functions.glimpse import patch_start
