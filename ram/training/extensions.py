@@ -244,21 +244,28 @@ class KeepBest(extension.Extension):
 class Snapshot(extension.Extension):
     """Saves all that a resumed run needs, once an epoch.
 
+    The one before is kept beside it, should the newest be damaged.
+
     Args:
-        path (str): The file.
+        out (str): Run folder.
         config (ram.config.Config): Kept with it, for a resumed run must have
             the same.
         streams (dict of str to numpy.random.Generator): Of this process;
             iterator and chain save those of rank 0, this those of the others.
         ranks (ram.training.ranks.Alone): Rank 0 writes for all.
 
+    Attributes:
+        path (str): The newest snapshot.
+
     """
 
     trigger = 1, 'epoch'
     priority = -100  # when all others have done their work
 
-    def __init__(self, path, config, streams, ranks):
-        self.path = path
+    def __init__(self, out, config, streams, ranks):
+        self.path = os.path.join(out, 'snapshot.npz')
+        self._before = os.path.join(out, 'snapshot-before.npz')
+        self._fresh = os.path.join(out, 'snapshot-fresh.npz')
         self._config = config
         self._streams = streams
         self._ranks = ranks
@@ -273,7 +280,7 @@ class Snapshot(extension.Extension):
             trainer (chainer.training.Trainer): Between two iterations.
 
         Raises:
-            RamError: Where it cannot be written; the one before stays.
+            RamError: Where it cannot be written; what was saved stays.
 
         """
         streams = self._ranks.all_of({
@@ -287,34 +294,47 @@ class Snapshot(extension.Extension):
         arrays = {name: value for name, value in serializer.target.items()
                   if value.dtype != object}
         checkpoint.write_arrays(
-            self.path, 'snapshot', arrays,
+            self._fresh, 'snapshot', arrays,
             {'config': self._config.as_dict(), 'streams': streams,
              'iteration': trainer.updater.iteration,
              'epoch': trainer.updater.epoch})
+        # At any moment one of the two names stands for a whole snapshot.
+        if os.path.exists(self.path):
+            os.replace(self.path, self._before)
+        os.replace(self._fresh, self.path)
+
+    def exists(self):
+        """Whether there is a run to go on with."""
+        return os.path.exists(self.path) or os.path.exists(self._before)
 
     def load(self, trainer):
-        """Takes up a run where the snapshot left it.
+        """Takes up a run where the newest whole snapshot left it.
 
         Args:
             trainer (chainer.training.Trainer): Made from the same
                 configuration, not yet run.
 
+        Returns:
+            str: What was wrong with the newest one, if anything was.
+
         Raises:
-            RamError: Where the file is damaged or of another configuration.
+            RamError: Where there is no whole one, or it is of another
+                configuration.
 
         """
-        arrays, meta = checkpoint.read_arrays(self.path, 'snapshot')
-        if meta.get('config') != self._config.as_dict():
-            raise RamError(
-                f'{self.path}: of another configuration: '
-                + ', '.join(_differences(meta.get('config') or {},
-                                         self._config.as_dict()))
-                + '; resume with the one it was started with, or name '
-                'another --out')
-        processes = 1 + len(meta['streams'])
-        if processes != self._ranks.size:
-            raise RamError(f'{self.path}: of a run of {processes} processes, '
-                           f'not {self._ranks.size}; resume with as many')
+        warning = None
+        try:
+            arrays, meta = checkpoint.read_arrays(self.path, 'snapshot')
+        except RamError as error:
+            if not os.path.exists(self._before):
+                raise
+            warning = f'{error}; going on from the one before'
+            arrays, meta = checkpoint.read_arrays(self._before, 'snapshot')
+        self._ranks.all_of(None)  # all have read
+        if warning and self._ranks.rank == 0:
+            # The next one must not push the whole one out.
+            os.replace(self._before, self.path)
+        self._check(meta)
         try:
             _Restorer(arrays).load(trainer)
             if self._ranks.rank:
@@ -324,6 +344,20 @@ class Snapshot(extension.Extension):
         except (KeyError, ValueError, TypeError, json.JSONDecodeError) as e:
             raise RamError(f'{self.path}: does not fit this program ({e}); '
                            'start the run anew in another --out')
+        return warning
+
+    def _check(self, meta):
+        if meta.get('config') != self._config.as_dict():
+            raise RamError(
+                f'{self.path}: of another configuration: '
+                + ', '.join(_differences(meta.get('config') or {},
+                                         self._config.as_dict()))
+                + '; resume with the one it was started with, or name '
+                'another --out')
+        processes = 1 + len(meta.get('streams', []))
+        if processes != self._ranks.size:
+            raise RamError(f'{self.path}: of a run of {processes} processes, '
+                           f'not {self._ranks.size}; resume with as many')
 
 
 class _Restorer(chainer.serializers.NpzDeserializer):

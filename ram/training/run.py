@@ -12,6 +12,7 @@ from typing import NamedTuple
 import chainer
 from chainer import training
 from chainer.training import extensions
+import filelock
 import matplotlib
 import numpy
 
@@ -37,6 +38,8 @@ OPTIMIZERS = {
         t.learning_rate, t.momentum),
     'nesterov': lambda t: chainer.optimizers.NesterovAG(
         t.learning_rate, t.momentum)}
+
+LOCK = '.lock'  # in a run folder
 
 COLUMNS = ['epoch', 'main/loss', 'main/error', 'validation/main/error',
            'main/location/spread', 'main/location/outside', 'learning_rate',
@@ -157,10 +160,16 @@ def versions(device):
 def prepare_folder(out, config, resume):
     """Makes the run folder, or makes sure that it may be gone on with.
 
+    It belongs to this process for as long as the lock is held that is handed
+    back; the system lets go of it when the process ends, in whatever way.
+
     Args:
         out (str): The folder.
         config (ram.config.Config): Written into a new one.
         resume (bool): Whether it may hold a run.
+
+    Returns:
+        filelock.BaseFileLock: Held; a context manager that lets go of it.
 
     Raises:
         RamError: Where it is in use or cannot be written.
@@ -168,7 +177,7 @@ def prepare_folder(out, config, resume):
     """
     try:
         os.makedirs(out, exist_ok=True)
-        held = os.listdir(out)
+        held = [name for name in os.listdir(out) if name != LOCK]
     except OSError as error:
         raise RamError(f'{out}: cannot be the run folder: {error.strerror}; '
                        'name another with --out')
@@ -177,9 +186,19 @@ def prepare_folder(out, config, resume):
                        'run in it, or name another folder with --out')
     if held and 'config.yaml' not in held:
         raise RamError(f'{out}: holds no run; name the folder of one')
+    lock = filelock.FileLock(os.path.join(out, LOCK))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RamError(f'{out}: another process is training in it; wait for '
+                       'it, or name another folder with --out')
+    except OSError as error:
+        raise RamError(f'{out}: cannot be written: {error.strerror}; name '
+                       'another folder with --out')
     if not held:
         with replacing(os.path.join(out, 'config.yaml'), 'w') as f:
             f.write(config.to_yaml())
+    return lock
 
 
 def train(config, out, device, root=None, resume=False, stream=None,
@@ -188,7 +207,7 @@ def train(config, out, device, root=None, resume=False, stream=None,
 
     The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
     ``log`` (JSON, one entry an epoch), ``loss.png``, ``error.png``,
-    ``best.npz``, ``last.npz`` and ``snapshot.npz``.
+    ``best.npz``, ``last.npz``, ``snapshot.npz`` and the snapshot before it.
 
     Args:
         config (ram.config.Config): What and how.
@@ -218,15 +237,23 @@ def train(config, out, device, root=None, resume=False, stream=None,
         raise RamError(
             f'training.batch_size: {config.training.batch_size} cannot be '
             f'shared by {ranks.size} processes; set it to a multiple')
-    if ranks.rank == 0:
-        prepare_folder(out, config, resume)
+    if ranks.rank:
+        ranks.from_first(None)  # waits for the folder
+        return _train(config, splits, out, device, stream, ranks)
+    with prepare_folder(out, config, resume):
         _write_versions(out, device, ranks)
-    ranks.from_first(None)  # the others wait for the folder
+        ranks.from_first(None)
+        return _train(config, splits, out, device, stream, ranks)
+
+
+def _train(config, splits, out, device, stream, ranks):
     trainer, best, snapshot = build_trainer(config, splits, out, device,
                                             stream, ranks)
-    if os.path.exists(snapshot.path):
-        snapshot.load(trainer)
+    if snapshot.exists():
+        warning = snapshot.load(trainer)
         if ranks.rank == 0:
+            if warning:
+                print(f'ram: {warning}', file=sys.stderr)
             print(f'resumed after epoch {trainer.updater.epoch}, iteration '
                   f'{trainer.updater.iteration}', file=stream)
     stop = trainer.stop_trigger
@@ -242,7 +269,7 @@ def train(config, out, device, root=None, resume=False, stream=None,
         if trainer.updater.epoch_detail != trainer.updater.epoch:
             snapshot.save(trainer)
     names = ['config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
-             'best.npz', 'last.npz', 'snapshot.npz']
+             'best.npz', 'last.npz', 'snapshot.npz', 'snapshot-before.npz']
     files = [path for path in (os.path.join(out, name) for name in names)
              if os.path.exists(path)]
     return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
@@ -294,8 +321,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
         average = AverageWeights(model, config.training.average)
         model = average.model
     best = KeepBest(model, config, writes=ranks.rank == 0)
-    snapshot = Snapshot(os.path.join(out, 'snapshot.npz'), config, streams,
-                        ranks)
+    snapshot = Snapshot(out, config, streams, ranks)
     stop = _Stop(config.training.epochs, config.training.early_stopping, best,
                  ranks)
     trainer = training.Trainer(updater, stop, out)

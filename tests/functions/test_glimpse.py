@@ -1,4 +1,5 @@
 import importlib
+import tracemalloc
 
 import chainer
 import numpy
@@ -30,33 +31,51 @@ def naive(images, locations, size, scales, factor):
     return out
 
 
-@pytest.mark.parametrize('seed', range(40))
-def test_equals_a_loop_over_pixels(seed):
-    rng = numpy.random.default_rng(seed)
-    channels = int(rng.choice([1, 3]))
-    scales = int(rng.integers(1, 6))
-    factor = int(rng.choice([2, 3])) if scales < 4 else 2
-    size = int(rng.integers(1, 8)) if scales < 4 else int(rng.integers(1, 3))
-    dtype = str(rng.choice(['float32', 'float64']))
-    images = rng.random((3, channels, int(rng.integers(5, 30)),
-                         int(rng.integers(5, 30)))).astype(dtype)
-    # Inside, at the border, and far outside.
-    reach = float(rng.choice([0.5, 1, 3]))
-    locations = rng.uniform(-reach, reach, (3, 2)).astype(dtype)
-    if seed % 5 == 0:
-        locations[0] = 1
-        locations[1] = -1
+def some_locations(rng, dtype):
+    """Inside, at the border, outside, far outside; and eighths.
+
+    Eighths are exact in both types, and often put a patch between pixels.
+    """
+    return numpy.array([
+        rng.uniform(-0.9, 0.9, 2), rng.choice([-1, 1], 2),
+        rng.uniform(-3, 3, 2), rng.uniform(-1, 1, 2) * 1e4,
+        rng.integers(-8, 9, 2) / 8]).astype(dtype)
+
+
+@pytest.mark.parametrize('scales', [1, 2, 3, 4, 5])
+@pytest.mark.parametrize('factor', [2, 3])
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_equals_a_loop_over_pixels(scales, factor, channels, dtype):
+    rng = numpy.random.default_rng(
+        [scales, factor, channels, dtype == 'float64'])
+    # The loop takes long over the widest patches.
+    size = int(rng.integers(1, 8 if scales < 4 else 3))
+    height, width = (int(n) for n in rng.integers(5, 30, 2))
+    images = rng.random((5, channels, height, width)).astype(dtype)
+    locations = some_locations(rng, dtype)
     got = glimpse(images, locations, size, scales, factor)
     assert got.dtype == images.dtype
-    assert got.shape == (3, scales, channels, size, size)
+    assert got.shape == (5, scales, channels, size, size)
     numpy.testing.assert_allclose(
-        got, naive(images, locations, size, scales, factor), atol=1e-6)
+        got, naive(images, locations, size, scales, factor),
+        rtol=0, atol=1e-6 if dtype == 'float32' else 1e-12)
     # With a table made before, and into an array of the caller's.
     out = numpy.empty_like(got)
     again = glimpse(images, locations, size, scales, factor,
                     summed_area_table(images), out)
     assert again is out
     numpy.testing.assert_array_equal(again, got)
+
+
+def test_a_given_table_is_what_is_read():
+    rng = numpy.random.default_rng(0)
+    images, locations = rng.random((2, 1, 9, 12)), rng.uniform(-1, 1, (2, 2))
+    got = glimpse(images, locations, 3, 2)
+    other = glimpse(images, locations, 3, 2,
+                    table=2 * summed_area_table(images))
+    numpy.testing.assert_array_equal(other[:, 0], got[:, 0])
+    numpy.testing.assert_allclose(other[:, 1], 2 * got[:, 1])
 
 
 def test_an_even_patch_in_the_middle_is_centred():
@@ -82,11 +101,19 @@ def test_where_a_patch_starts():
     assert rows.tolist() == [9, 4, -1, -3]
 
 
-@pytest.mark.parametrize('value', [1e30, -1e30, numpy.inf, numpy.nan])
-def test_wild_locations_do_not_crash(value):
-    images = numpy.ones((1, 1, 6, 6), 'float32')
-    got = glimpse(images, numpy.full((1, 2), value, 'float32'), 4, 3)
-    assert got.shape == (1, 3, 1, 4, 4) and not got[:, 0].any()
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('value', [1e30, -1e30, numpy.inf, -numpy.inf,
+                                   numpy.nan])
+def test_wild_locations_see_nothing(value, dtype):
+    images = numpy.ones((3, 1, 6, 7), dtype)
+    # Both coordinates, and either.
+    locations = numpy.array(
+        [[value, value], [value, 0], [0, value]], dtype)
+    got = glimpse(images, locations, 4, 3)
+    assert got.shape == (3, 3, 1, 4, 4) and not got.any()
+    rows, columns = patch_start(locations, (6, 7), 4)
+    assert -4 <= rows.min() and rows.max() <= 6
+    assert -4 <= columns.min() and columns.max() <= 7
 
 
 def test_work_does_not_grow_with_the_patch(monkeypatch):
@@ -101,9 +128,26 @@ def test_work_does_not_grow_with_the_patch(monkeypatch):
         return result
 
     monkeypatch.setattr(module, '_gather', counting)
-    images = numpy.ones((2, 1, 200, 200), 'float32')
-    glimpse(images, numpy.zeros((2, 2), 'float32'), 8, 4, 2)
-    assert read == [2 * 64, 2 * 81, 2 * 81, 2 * 81]
+    for side, factor in ((200, 2), (200, 3), (30, 2)):
+        images = numpy.ones((2, 1, side, side), 'float32')
+        glimpse(images, numpy.zeros((2, 2), 'float32'), 8, 4, factor)
+        assert read == [2 * 64, 2 * 81, 2 * 81, 2 * 81]
+        read.clear()
+
+
+def test_memory_does_not_grow_with_the_patch():
+    """Nor with the image, whose table is at hand."""
+    peaks = []
+    for side, factor in ((40, 2), (200, 2), (200, 9)):
+        images = numpy.ones((4, 2, side, side), 'float32')
+        table = summed_area_table(images)
+        locations = numpy.zeros((4, 2), 'float32')
+        glimpse(images, locations, 8, 3, factor, table)
+        tracemalloc.start()
+        glimpse(images, locations, 8, 3, factor, table)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 1.1 * min(peaks)
 
 
 def test_no_gradient_passes():

@@ -3,6 +3,7 @@ from chainer import gradient_check
 import numpy
 import pytest
 
+from ram.functions.glimpse import glimpse
 from ram import links
 
 
@@ -16,6 +17,32 @@ def in_float64(link, seed=0):
         param.array = rng.standard_normal(param.shape) * 0.4
         param.cleargrad()
     return link
+
+
+@pytest.mark.parametrize('batch', [1, 5])
+def test_glimpse_sensor(batch):
+    rng = numpy.random.default_rng(1)
+    images = rng.random((batch, 2, 20, 31), 'float32')
+    locations = rng.uniform(-1, 1, (batch, 2)).astype('float32')
+    sensor = links.GlimpseSensor(3, 3, 3)
+    got = sensor(images, locations)
+    assert got.shape == (batch, 3, 2, 3, 3) and got.dtype == numpy.float32
+    numpy.testing.assert_array_equal(
+        got, glimpse(images, locations, 3, 3, 3))
+    assert not list(sensor.params())
+
+
+def test_a_table_is_handed_on():
+    rng = numpy.random.default_rng(1)
+    sensor = links.GlimpseSensor(3, 2)
+    net = links.GlimpseNetwork(sensor, 1, 5, 4, 6, rng)
+    images, locations = rng.random((2, 1, 9, 8), 'float32'), numpy.zeros(
+        (2, 2), 'float32')
+    empty = numpy.zeros((2, 1, 10, 9))
+    assert sensor(images, locations)[:, 1].any()
+    assert not sensor(images, locations, empty)[:, 1].any()
+    assert (net(images, locations).array
+            != net(images, locations, empty).array).any()
 
 
 @pytest.mark.parametrize('batch', [1, 5])
@@ -74,18 +101,32 @@ def test_rnn(batch):
         atol=1e-12)
 
 
+@pytest.mark.parametrize('core, arrays', [
+    (links.LSTMCore, 2), (links.RNNCore, 1)])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_cores_start_from_zero(core, arrays, dtype):
+    link = core(4, 3, numpy.random.default_rng(0))
+    link.linear.W.array = link.linear.W.array.astype(dtype)
+    state = link.initial_state(2)
+    assert len(state) == arrays
+    for part in state:
+        assert part.shape == (2, 3) and part.dtype == dtype
+        assert not part.array.any()
+
+
+@pytest.mark.parametrize('batch', [1, 5])
 @pytest.mark.parametrize('hidden', [0, 6])
-def test_location_network(hidden):
+def test_location_network(hidden, batch):
     rng = numpy.random.default_rng(1)
     net = in_float64(links.LocationNetwork(4, hidden, rng))
-    h = rng.standard_normal((5, 4)) * 30
+    h = rng.standard_normal((batch, 4)) * 30
     x = h
     if hidden:
         x = numpy.maximum(h @ net.hidden.W.array.T + net.hidden.b.array, 0)
     want = numpy.tanh(x @ net.mean.W.array.T + net.mean.b.array)
     got = net(chainer.Variable(h)).array
     numpy.testing.assert_allclose(got, want, atol=1e-12)
-    assert abs(got).max() <= 1 and got.shape == (5, 2)
+    assert abs(got).max() <= 1 and got.shape == (batch, 2)
 
 
 @pytest.mark.parametrize('shape', [(4,), (1,), (3, 4), (3, 1)])
@@ -120,6 +161,28 @@ def test_gradients(make):
     y = link(h)
     gradient_check.check_backward(
         link, h, rng.standard_normal(y.shape), tuple(link.params()),
+        atol=1e-5, rtol=1e-5, dtype='float64')
+
+
+def test_gradients_of_the_glimpse_network():
+    rng = numpy.random.default_rng(2)
+    net = in_float64(links.GlimpseNetwork(
+        links.GlimpseSensor(2, 2), 1, 5, 4, 6, rng))
+    images, locations = rng.random((3, 1, 9, 8)), rng.uniform(-1, 1, (3, 2))
+    gradient_check.check_backward(
+        # The check wants an input that has a gradient.
+        lambda x: net(images, locations) + x, numpy.zeros((3, 6)),
+        rng.standard_normal((3, 6)), tuple(net.params()),
+        atol=1e-5, rtol=1e-5, dtype='float64')
+
+
+def test_gradients_of_the_baseline_network():
+    rng = numpy.random.default_rng(2)
+    net = in_float64(links.BaselineNetwork(4, rng))
+    h = rng.standard_normal((2, 3, 4))
+    gradient_check.check_backward(
+        lambda x: net(h) + x, numpy.zeros((2, 3)),
+        rng.standard_normal((2, 3)), tuple(net.params()),
         atol=1e-5, rtol=1e-5, dtype='float64')
 
 

@@ -69,11 +69,11 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole(tmp_path):
         for (name, a), (_, b) in zip(whole.namedparams(), half.namedparams()):
             numpy.testing.assert_allclose(a.grad, b.grad, rtol=1e-3,
                                           atol=1e-5, err_msg=name)
-        print('equal', ranks.rank)
+        print('equal', flush=True)
     '''))
     done = mpiexec(tmp_path, 2, 'check.py')
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == ['0', '1', 'equal', 'equal']
+    assert done.stdout.count('equal') == 2
 
 
 @needs_mpi

@@ -68,10 +68,10 @@ def test_the_same_seed_is_the_same_run(tmp_path):
     a, b = (arrays_of(tmp_path / name / 'last.npz')
             for name in ('one', 'three'))
     assert any((a[key] != b[key]).any() for key in a)
-    assert sorted(os.path.basename(f) for f in outcome.files) == sorted(
-        os.listdir(tmp_path / 'two')) == [
-            'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log',
-            'loss.png', 'snapshot.npz', 'versions.json']
+    assert sorted(os.path.basename(f) for f in outcome.files) == [
+        'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log', 'loss.png',
+        'snapshot-before.npz', 'snapshot.npz', 'versions.json']
+    assert len(os.listdir(tmp_path / 'two')) == 10  # and the lock
 
 
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
@@ -273,13 +273,30 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ['thesis.tex']
 
 
-def test_a_damaged_snapshot_is_named(tmp_path):
+def test_a_damaged_snapshot_is_named_and_the_one_before_used(
+        tmp_path, capsys):
+    config = make_config()
+    train(config, tmp_path / 'whole')
     out = tmp_path / 'run'
-    train(make_config(), out)
+    train(config, out)
     with open(out / 'snapshot.npz', 'r+b') as file:
         file.truncate(1000)
-    with pytest.raises(RamError, match='snapshot.npz: damaged'):
-        train(make_config(), out, resume=True)
+    train(config, out, resume=True)
+    told = capsys.readouterr().err
+    assert 'snapshot.npz: damaged' in told and 'the one before' in told
+    assert_same_run(tmp_path / 'whole', out)
+    for name in ('snapshot.npz', 'snapshot-before.npz'):
+        (out / name).write_bytes(b'')
+    with pytest.raises(RamError, match='snapshot-before.npz: damaged'):
+        train(config, out, resume=True)
+
+
+def test_a_folder_has_one_process_at_a_time(tmp_path):
+    config = make_config()
+    with run.prepare_folder(str(tmp_path / 'run'), config, False):
+        with pytest.raises(RamError, match='another process'):
+            train(config, tmp_path / 'run', resume=True)
+    assert train(config, tmp_path / 'run', resume=True).epoch
 
 
 def test_more_in_a_batch_than_there_is(tmp_path):
