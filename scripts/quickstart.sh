@@ -25,6 +25,6 @@ with open(os.path.join(out, 'evaluation.json')) as file:
 print('\ntest error {:.2f} % on {} images\nfiles:'.format(
     result['error'], result['n']))
 for folder, _, names in sorted(os.walk(out)):
-    for name in sorted(names):
+    for name in sorted(name for name in names if name[0] != '.'):
         print('  ' + os.path.join(folder, name))
 EOF

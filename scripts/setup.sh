@@ -66,5 +66,6 @@ if [ "$(cat "$venv/ram-stamp" 2>/dev/null)" != "$stamp" ]; then
 fi
 
 VIRTUAL_ENV_DISABLE_PROMPT=1 source "$venv/bin/activate"
-# The matrices are small: more threads would only wait for one another.
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+# The program has threads of its own; those of the BLAS would only be in their
+# way.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
