@@ -343,9 +343,11 @@ def _extend_with_reports(trainer, stream):
     trainer.extend(extensions.LogReport())
     trainer.extend(extensions.PrintReport(COLUMNS, out=_Plain(stream)))
     matplotlib.use('Agg')
-    for name in ('loss', 'error'):
+    for name, unit in (('loss', 'nats'), ('error', '%')):
         trainer.extend(extensions.PlotReport(
             [f'main/{name}', f'validation/main/{name}'], 'epoch',
+            postprocess=lambda figure, axes, summary, label=f'{name} ({unit})':
+            axes.set_ylabel(label),
             filename=f'{name}.png', marker=None), name=f'plot {name}')
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
