@@ -15,7 +15,7 @@ from ram.gradient_map import gradient_table
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = [
     ['render', 'pretrained:mnist', '--out', 'media/mnist.gif',
-     '--examples', '8'],
+     '--indices', '0', '1', '8', '18'],
     ['data', 'preview', 'configs/translated.yaml', '--out',
      'media/translated.png', '--examples', '24'],
     ['data', 'preview', 'configs/cluttered.yaml', '--out',
