@@ -35,7 +35,7 @@ from ram.training.run import versions
 STANDARD = ['mnist', 'translated', 'cluttered']
 GROWTH = {
     'model.glimpses': [2, 4, 6, 8, 12],
-    'model.scales': [1, 2, 3, 4],
+    'model.scales': [1, 2, 3],
     'data.canvas': [28, 60, 100, 200],
     'training.batch_size': [32, 64, 128, 256, 512],
     'model.core_units': [64, 128, 256, 512],
