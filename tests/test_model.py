@@ -337,7 +337,6 @@ def test_same_seed_same_weights():
         assert a.ndim == 1 or (a.array != c.array).any()
 
 
-@pytest.mark.xfail(reason='WorkspacePool cannot be copied', strict=False)
 @pytest.mark.parametrize('threads', [1, 2])
 def test_a_used_network_can_be_copied(threads):
     config = config_from_dict({'training': {'threads': threads}}, 'test')

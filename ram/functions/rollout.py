@@ -135,6 +135,10 @@ class WorkspacePool:
             # that does not let go. The default, 5 ms, is that of a product.
             sys.setswitchinterval(min(sys.getswitchinterval(), 5e-4))
 
+    def __deepcopy__(self, memo):
+        # A copied network works in a pool of its own.
+        return WorkspacePool(self.threads)
+
     def take(self, xp, dtype, batch, channels, setting, weights):
         """A free workspace of the shapes wanted, or a new one."""
         key = (xp, numpy.dtype(dtype), batch, channels, setting,
