@@ -1,3 +1,4 @@
+import glob
 import json
 import os
 import zipfile
@@ -7,7 +8,12 @@ import pytest
 
 from ram import checkpoint
 from ram.config import config_from_dict
+from ram.data.mnist import data_root
+from ram.data.splits import fixed_canvases
+from ram.data.splits import load_splits
 from ram.errors import RamError
+from ram.evaluation import evaluate
+from ram.evaluation import evaluation_streams
 from ram.files import replacing
 from ram.ram import build_ram
 from ram.streams import make_streams
@@ -175,3 +181,25 @@ def test_a_folder_that_cannot_be_written_is_named(saved):
 def test_unknown_pretrained_network_lists_the_known():
     problem = problem_of(checkpoint.load_checkpoint, 'pretrained:nothing')
     assert 'pretrained:nothing' in problem and 'known are' in problem
+
+
+def test_the_pretrained_networks_load():
+    names = [f[:-4] for f in os.listdir(checkpoint.PRETRAINED)
+             if f.endswith('.npz')]
+    assert 'mnist' in names
+    for name in names:
+        loaded = checkpoint.load_checkpoint(f'pretrained:{name}')
+        assert loaded.metrics['validation_error'] < 5
+        assert loaded.config.data.root is None
+
+
+@pytest.mark.skipif(
+    not glob.glob(os.path.join(data_root(), 'mnist', 't10k-labels*')),
+    reason='no MNIST at RAM_DATA_ROOT')
+def test_the_pretrained_network_is_as_good_as_it_is_said_to_be():
+    loaded = checkpoint.load_checkpoint('pretrained:mnist')
+    data = loaded.config.data
+    images, labels = fixed_canvases(data, load_splits(data), 'test')
+    result = evaluate(loaded.model, images, labels,
+                      evaluation_streams(data, 'test'))
+    assert result.n == 10000 and result.error <= 1.2

@@ -238,6 +238,7 @@ import numpy
 from chainer import training
 from chainer.training import extensions
 
+numpy.random.seed(1)
 random = numpy.random.RandomState(0)
 x = random.randn(200, 8).astype('f')
 data = chainer.datasets.TupleDataset(x, (x[:, 0] > 0).astype('i'))
