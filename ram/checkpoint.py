@@ -9,14 +9,13 @@ import hashlib
 import json
 import os
 from typing import Any, NamedTuple
-import zipfile
-import zlib
 
 import chainer
 import numpy
 
 from ram.config import config_from_dict
 from ram.errors import RamError
+from ram.files import DAMAGED
 from ram.files import replacing
 from ram.ram import build_ram
 from ram.streams import make_streams
@@ -113,10 +112,7 @@ def read_arrays(path, kind):
     except OSError as error:
         raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
                        f'name a {kind} that ram train has written')
-    # A damaged archive shows in as many ways as it has parts.
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError,
-            MemoryError, NotImplementedError, RuntimeError, SyntaxError,
-            UnicodeError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise RamError(f'{path}: damaged or not a {kind} ({error!s:.80}); '
                        'use another one')
     if _checksum(arrays) != header.get('checksum'):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 
 import ram
@@ -49,12 +50,24 @@ def main(argv=None):
     """
     args = _parser().parse_args(argv)
     try:
-        return args.run(args) or 0
+        status = args.run(args) or 0
+        sys.stdout.flush()
+        return status
     except RamError as error:
         if args.debug:
             raise
         _tell(error)
         return 2
+    except MemoryError as error:
+        if args.debug:
+            raise
+        _tell(RamError(f'out of memory: {error}; take a smaller batch_size, '
+                       'network or canvas'))
+        return 2
+    except BrokenPipeError:  # whoever read, head for one, has seen enough
+        with open(os.devnull, 'w') as nowhere:  # for the flush at exit
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print('ram: interrupted', file=sys.stderr)
         return 130
@@ -216,7 +229,7 @@ def _add_root(add):
 
 
 def _natural(text):
-    if not text.isdigit():
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f'{text!r} is not a whole number')
     return int(text)
 

@@ -215,7 +215,7 @@ class Config(_Section):
 
     def to_yaml(self):
         """All values as YAML text that :func:`load_config` reads back."""
-        return yaml.safe_dump(self.as_dict(), sort_keys=False)
+        return yaml.dump(self.as_dict(), Dumper=_Dumper, sort_keys=False)
 
 
 SECTIONS = tuple(Config.model_fields)
@@ -320,7 +320,16 @@ def _meaning(field):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and refuses a key given twice."""
+    """Safe YAML with plain numbers, and no key given twice.
+
+    PyYAML follows YAML 1.1, to which 1e-3 is a word, 010 the number 8 and
+    1:30 the number 90.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known
+                if not tag.endswith((':int', ':float'))]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()}
 
     def construct_mapping(self, node, deep=False):
         """A dict of the node, whose keys are words and each stands once."""
@@ -339,10 +348,19 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# PyYAML follows YAML 1.1, to which a float without a dot is a string.
-_Loader.add_implicit_resolver(
-    'tag:yaml.org,2002:float',
-    re.compile(r'^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
+class _Dumper(yaml.SafeDumper):
+    """Quotes the words that the loader would take for numbers."""
+
+
+for _cls in (_Loader, _Dumper):
+    _cls.add_implicit_resolver(
+        'tag:yaml.org,2002:int', re.compile(r'^[-+]?(0|[1-9][0-9]*)$'),
+        list('-+0123456789'))
+    _cls.add_implicit_resolver(
+        'tag:yaml.org,2002:float', re.compile(
+            r'^([-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?'
+            r'|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$'),
+        list('-+.0123456789'))
 
 
 def _parse_yaml(text, origin):
@@ -355,7 +373,8 @@ def _parse_yaml(text, origin):
         problem = getattr(error, 'problem', None) or str(error)
         problem = ' '.join(problem.split())
         raise RamError(f'{origin}{where}: not valid YAML: {problem}')
-    except (ValueError, RecursionError) as error:  # a date of month 13, [[[[...
+    # A date of month 13, [[[[...
+    except (ValueError, OverflowError, RecursionError) as error:
         raise RamError(f'{origin}: not valid YAML: {error}')
 
 
@@ -367,6 +386,10 @@ def _refuse_riddles(text, origin):
         if isinstance(token, yaml.AliasToken):
             raise RamError(f'{origin}: has a YAML alias (*name); write the '
                            'value out')
+        # A tag asks for a type, which the keys have already.
+        if isinstance(token, yaml.TagToken):
+            raise RamError(f'{origin}: has a YAML tag (!name); write the '
+                           'plain value')
         kind = type(token).__name__
         depth += (kind.endswith('StartToken') and 'Stream' not in kind) - (
             kind.endswith('EndToken') and 'Stream' not in kind)
@@ -405,19 +428,19 @@ def _nearest(word, known):
 
 def _read_file(path, problems, above=()):
     """Values of a file and of those it extends, and where each came from."""
+    named = f'{above[-1]}: extends: {path}' if above else path
     try:
-        real = os.path.realpath(path)
-        if real in above:
-            raise RamError(f'{path}: extends: comes back to itself; take one '
-                           'of the extends lines out')
+        if os.path.realpath(path) in map(os.path.realpath, above):
+            raise RamError(f'{named}: comes back to itself; take one of the '
+                           'extends lines out')
         with open(path, encoding='utf-8') as f:
             text = f.read(10 ** 6 + 1)
     except UnicodeDecodeError:
-        raise RamError(f'{path}: not a text file; name a YAML configuration, '
-                       'such as configs/mnist.yaml')
+        raise RamError(f'{named}: not a text file; name a YAML '
+                       'configuration, such as configs/mnist.yaml')
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
-        raise RamError(f'{path}: cannot be read: {reason}; name a YAML '
+        raise RamError(f'{named}: cannot be read: {reason}; name a YAML '
                        'configuration, such as configs/mnist.yaml')
     if len(text) > 10 ** 6:
         raise RamError(f'{path}: larger than 1 MB, which no configuration is')
@@ -430,7 +453,7 @@ def _read_file(path, problems, above=()):
                            f'{base!r:.40}')
         values, origins = _read_file(
             os.path.join(os.path.dirname(path), base), problems,
-            above + (real,))
+            above + (path,))
     own = _flatten(tree, path, problems)
     values.update(own)
     origins.update(dict.fromkeys(own, path))
@@ -453,9 +476,6 @@ def _describe(error, section_class):
     """One pydantic error as (key within the section, plain words)."""
     key = str(error['loc'][0])
     kind = error['type']
-    if kind == 'extra_forbidden':
-        return key, 'no such key' + _nearest(
-            key, tuple(section_class.model_fields))
     value = error['input']
     value = list(value) if isinstance(value, tuple) else value
     context = error.get('ctx', {})
@@ -514,6 +534,12 @@ def build_config(values, origins, problems=()):
         cls = Config.model_fields[name].annotation
         own = {key.split('.', 1)[1]: value for key, value in values.items()
                if key.startswith(name + '.')}
+        # Pydantic would look at nothing else beside a key that is no text.
+        for key in sorted(set(own).difference(cls.model_fields)):
+            del own[key]
+            dotted = f'{name}.{key}'
+            problems.append(f'{origins[dotted]}: {dotted}: no such key'
+                            + _nearest(key, tuple(cls.model_fields)))
         try:
             sections[name] = cls(**own)
             continue

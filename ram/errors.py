@@ -14,5 +14,12 @@ class RamError(Exception):
     """
 
     def __init__(self, *problems):
-        super().__init__('\n'.join(problems))
-        self.problems = list(problems)
+        self.problems = [_one_line(problem) for problem in problems]
+        super().__init__('\n'.join(self.problems))
+
+
+def _one_line(text):
+    """The text without what breaks lines or steers a terminal."""
+    return ''.join(
+        c if c.isprintable() else ' ' if c.isspace() else
+        c.encode('unicode_escape').decode() for c in text)

@@ -3,8 +3,16 @@
 import contextlib
 import os
 import tempfile
+import tokenize
+import zipfile
+import zlib
 
 from ram.errors import RamError
+
+# A damaged .npz shows in as many ways as it has parts.
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError,
+           MemoryError, NotImplementedError, RuntimeError, SyntaxError,
+           tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class Subject:
             trainer = build_trainer(config, splits, out, device,
                                     sys.stderr)[0]
         self.updater = trainer.updater
-        self.model = trainer.get_extension('Validation').model
+        self.model = self.updater.get_optimizer('main').target.model
         self.images = numpy.random.default_rng(1).random(
             (500, config.data.channels) + config.data.canvas_size, 'float32')
         self.labels = splits.test.labels
@@ -90,6 +90,12 @@ class Subject:
         finally:
             numpy.dot = dot
         self.products = [(a, b, dot(a, b)) for a, b in self.products]
+
+    def keep_batch(self):
+        """Takes the making of batches out of what is measured."""
+        iterator = self.updater.get_iterator('main')
+        batch = iterator.next()
+        iterator.next = lambda: batch
 
     def floor(self):
         for a, b, out in self.products:
@@ -169,12 +175,16 @@ def compare(name, config, device, args):
 
 
 def growth(config, device, args):
-    """Milliseconds of a training iteration, one value changed at a time."""
+    """Milliseconds of a training iteration, one value changed at a time.
+
+    The batch is made before: what is measured is the network.
+    """
     found = {}
     for key, values in GROWTH.items():
         rows = []
         for value in values:
             subject = Subject(changed(config, key, value), device)
+            subject.keep_batch()
             speed = measure(subject, ['fused'], args.repeats,
                             args.iterations)['fused']
             batch = subject.config.training.batch_size
@@ -192,7 +202,7 @@ def changed(config, key, value):
     section, name = key.split('.')
     tree[section][name] = value
     if key == 'data.canvas':
-        # The image itself, so that the making of canvases stays apart.
+        # An image of that size, for there is no need of a canvas.
         tree['data'].update(canvas=None, variant='original', name='npz',
                             file='noise', image_size=value)
     return config_from_dict(tree, key)

@@ -76,10 +76,10 @@ def data_root(root=None):
         user's cache.
 
     """
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(
-        os.path.expanduser('~'), '.cache')
-    return (root or os.environ.get('RAM_DATA_ROOT')
-            or os.path.join(cache, 'ram-chainer'))
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join('~', '.cache')
+    # No shell has seen what stands in a file.
+    return os.path.expanduser(root or os.environ.get('RAM_DATA_ROOT')
+                              or os.path.join(cache, 'ram-chainer'))
 
 
 def load(name='mnist', root=None):

@@ -2,7 +2,6 @@
 
 import os
 from typing import Any, NamedTuple
-import zipfile
 
 import numpy
 
@@ -10,6 +9,7 @@ from ram.data import canvas
 from ram.data import mnist
 from ram.data import synthetic
 from ram.errors import RamError
+from ram.files import DAMAGED
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 12000, 2000
 
@@ -120,7 +120,7 @@ def _check(split, data, origin):
 
 
 def _split_npz(data):
-    images, labels = _read_npz(data.file)
+    images, labels = _read_npz(os.path.expanduser(data.file))
     test = data.test_images or max(len(labels) // 6, 1)
     if test >= len(labels):
         raise RamError(f'{data.file}: data.test_images: {test} of '
@@ -150,8 +150,7 @@ def _read_npz(path):
             raise RamError(f'{path}: {error.strerror or error}; name the '
                            'file in data.file')
         raise RamError(f'{path}: cannot be read ({error}); {remedy}')
-    except (ValueError, EOFError, AttributeError, KeyError, MemoryError,
-            zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise RamError(f'{path}: not a sound .npz file ({error}); {remedy}')
     return _check_images(path, images, remedy), _check_labels(
         path, labels, len(images), remedy)

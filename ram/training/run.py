@@ -124,7 +124,7 @@ def get_device(name):
 
     """
     try:
-        if name.isdigit():
+        if name.isdecimal():
             name = f'@cupy:{name}'
         if not name.startswith(('@numpy', '@cupy')):
             raise ValueError('unknown name')
@@ -195,7 +195,8 @@ def prepare_folder(out, config, resume):
     except OSError as error:
         raise RamError(f'{out}: cannot be written: {error.strerror}; name '
                        'another folder with --out')
-    if not held:
+    # Without a snapshot a run begins anew, whatever an earlier one wrote.
+    if not {'snapshot.npz', 'snapshot-before.npz'}.intersection(held):
         with replacing(os.path.join(out, 'config.yaml'), 'w') as f:
             f.write(config.to_yaml())
     return lock
@@ -262,6 +263,8 @@ def _train(config, splits, out, device, stream, ranks):
             # What overflows is told by Finite, in one line.
             with stop.listening(), numpy.errstate(all='ignore'):
                 trainer.run(show_loop_exception_msg=False)
+        except BrokenPipeError:  # of the stream, not of the folder
+            raise
         except OSError as error:
             raise RamError(
                 f'{out}: cannot be written: {error.strerror or error}; make '
