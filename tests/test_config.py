@@ -31,7 +31,7 @@ def write(folder, text, name='c.yaml'):
 def problems_of(call, *args):
     with pytest.raises(RamError) as caught:
         call(*args)
-    assert all('\n' not in line for line in caught.value.problems)
+    assert all(line.isprintable() for line in caught.value.problems)
     return caught.value.problems
 
 
@@ -74,7 +74,33 @@ def test_extending_in_a_circle_is_told(tmp_path):
     write(tmp_path, 'extends: b.yaml', 'a.yaml')
     write(tmp_path, 'extends: a.yaml', 'b.yaml')
     problem, = problems_of(load_config, str(tmp_path / 'a.yaml'))
+    assert problem.startswith(str(tmp_path / 'b.yaml') + ': extends: ')
     assert 'comes back to itself' in problem
+    own = write(tmp_path, 'extends: own.yaml', 'own.yaml')
+    assert 'comes back to itself' in problems_of(load_config, own)[0]
+
+
+@pytest.mark.parametrize('base', ['nothing.yaml', '.', '""', '"a\\0b"', 'bin'])
+def test_what_cannot_be_extended_is_named_with_who_extends_it(tmp_path, base):
+    (tmp_path / 'bin').write_bytes(b'\xff\xfe')
+    middle = write(tmp_path, f'extends: {base}', 'middle.yaml')
+    path = write(tmp_path, f'extends: {middle}')
+    problem, = problems_of(load_config, path)
+    assert problem.startswith(f'{middle}: extends: ')
+
+
+def test_every_origin_of_a_chain_is_the_file_that_says_it(tmp_path):
+    a = write(tmp_path, 'model: {std: 0, scales: 3, core: gru}', 'a.yaml')
+    b = write(tmp_path, 'extends: a.yaml\nmodel: {scale_factor: 1}\n'
+              'training: {epochs: x}', 'b.yaml')
+    c = write(tmp_path, 'extends: b.yaml\nmodel: {core: rnn}\n'
+              'training: {epochs: 1.5}', 'c.yaml')
+    starts = [f'{a}: model.std: must be above 0, not 0',
+              f'{b}: model.scale_factor: 3 scales with factor 1',
+              f'{c}: training.epochs: must be a whole number, not 1.5']
+    lines = problems_of(load_config, c)
+    assert len(lines) == 3
+    assert all(any(line.startswith(s) for line in lines) for s in starts)
 
 
 def test_all_problems_at_once_each_with_its_origin(tmp_path):
@@ -128,6 +154,111 @@ def test_impossible_combinations(tmp_path, text):
     assert problem.startswith(f'{path}: {IMPOSSIBLE[text]}: ')
 
 
+def test_an_impossible_combination_by_override_is_told_as_such(tmp_path):
+    path = write(tmp_path, 'model: {scale_factor: 1}')
+    problem, = problems_of(load_config, path, ['model.scales=2'])
+    assert problem.startswith(f'{path}: model.scale_factor: ')
+    problem, = problems_of(load_config, write(tmp_path, ''),
+                           ['model.glimpse_size=29'])
+    assert problem.startswith('--set: model.glimpse_size: ')
+
+
+RANGES = {
+    'data.channels': ([1, 64], [0, 65]), 'data.classes': ([2], [1, 0]),
+    'data.image_size': ([28, [30, 40]], [0, [28], [28, 28, 1], '28', [28, .5]]),
+    'data.clutter': ([1, 1000], [0, 1001]), 'data.validation': ([1], [0, -5]),
+    'data.seed': ([0, 2 ** 63 - 1], [-1, 2 ** 63]),
+    'data.train_images': ([None, 5001], [0, True, 1e4]),
+    'data.name': (['mnist', 'K-MNIST_2.0'], ['', '../x', 'a/b', '.x', 'é', 3]),
+    'model.glimpses': ([1, 100], [0, 101, 2.0, '2', None, True]),
+    'model.scales': ([1, 3], [0, 11]), 'model.scale_factor': ([2, 8], [0, 9]),
+    'model.core_units': ([1, 10 ** 6], [0, 10 ** 6 + 1]),
+    'model.location_units': ([0], [-1]),
+    'model.std': ([1e-9, 10, 1], [0, -1, 10.1, float('nan'), '1e-3']),
+    'model.core': (['rnn'], ['RNN', 'gru', 1]),
+    'training.learning_rate': ([1e-6, 100], [0, 101, 10 ** 400]),
+    'training.momentum': ([0, 0.99], [1, -0.1]),
+    'training.average': ([0, 0.999], [1, -0.1]),
+    'training.clip': ([None, 0.1], [0, -1, float('inf')]),
+    'training.step_epochs': ([[], [3]], [3, [0], ['a'], [1.5], None]),
+    'training.reinforce_reaches_core': ([True], [1, 'yes', None]),
+    'training.threads': ([1, 256], [0, 257]),
+    'evaluation.samples': ([1, 1000], [0, 1001]),
+    'evaluation.policy': (['sample'], ['max'])}
+
+
+@pytest.mark.parametrize('key', RANGES)
+def test_ranges_and_types(key):
+    good, bad = RANGES[key]
+    for value in good:
+        build_config({key: value}, {key: 'here'})
+    for value in bad:
+        problem, = problems_of(build_config, {key: value}, {key: 'here'})
+        assert problem.startswith(f'here: {key}: must be ')
+        assert 'not ' in problem
+
+
+def test_no_key_takes_keys():
+    for section in SECTIONS:
+        for key in Config.model_fields[section].annotation.model_fields:
+            dotted = f'{section}.{key}'
+            problem, = problems_of(build_config, {dotted: {'a': 1}},
+                                   {dotted: 'here'})
+            assert problem.startswith(f'here: {dotted}: must be ')
+
+
+@pytest.mark.parametrize('text, value', [
+    ('1e-3', 1e-3), ('1E-3', 1e-3), ('1.e-3', 1e-3), ('.5', .5), ('+.5', .5),
+    ('5e-1', .5), ('1', 1), ('+1', 1), ('0.10', .1)])
+def test_numbers_are_read_as_they_are_meant(tmp_path, text, value):
+    config = load_config(write(tmp_path, f'model: {{std: {text}}}'))
+    assert config.model.std == value
+    assert load_config(write(tmp_path, ''),
+                       [f'model.std={text}']).model.std == value
+
+
+@pytest.mark.parametrize('text', ['010', '1:30', '0x1f', '0b11', '1_0', '1O'])
+def test_numbers_in_disguise_are_refused(tmp_path, text):
+    problem, = problems_of(load_config, write(
+        tmp_path, f'model: {{glimpses: {text}}}'))
+    assert problem.endswith(f'must be a whole number, not {text!r}')
+
+
+@pytest.mark.parametrize('name', [
+    '1e3', '010', '.5', '1_0', '0x1f', '1:30', 'yes', '~', 'null', '-', '1.',
+    '.inf', 'a: b', '# c', 'ünï', 'a\nb', '2024-01-01', '"', "'"])
+def test_text_is_written_as_text(tmp_path, name):
+    config = build_config({'data.name': 'npz', 'data.file': name}, {})
+    path = tmp_path / 'c.yaml'
+    path.write_text(config.to_yaml(), encoding='ascii')
+    assert load_config(str(path)) == config
+
+
+@pytest.mark.parametrize('override', [
+    'model.std', '=3', 'model=3', 'a.b.c=3', 'extends=x.yaml', ''])
+def test_overrides_that_are_none(tmp_path, override):
+    problem, = problems_of(load_config, write(tmp_path, ''), [override])
+    assert problem.startswith(f'--set {override}: must be section.key=value')
+
+
+@pytest.mark.parametrize('override, words', [
+    ('model.=3', 'model.: no such key'), ('.x=3', 'no such section'),
+    ('model.std=', 'must be a number, not None'), ('model.std=[', '--set model'
+     '.std, line 1: not valid YAML'), ('model.std=*x', 'alias'),
+    ('model.std=!!float 1', 'tag'), ('mo\ndel.x=3', 'did you mean model?'),
+    ('model.\udcff=3', 'no such key'), ('modle.std=1', 'did you mean model?'),
+    ('model.st=1', 'did you mean std?')])
+def test_bad_overrides(tmp_path, override, words):
+    problem, = problems_of(load_config, write(tmp_path, ''), [override])
+    assert problem.startswith('--set') and words in problem
+
+
+def test_the_last_of_equal_overrides_counts(tmp_path):
+    config = load_config(write(tmp_path, 'model: {std: oops}'),
+                         ['model.std=0.2', 'model.std=0.3'])
+    assert config.model.std == 0.3
+
+
 def test_a_combination_is_not_judged_by_a_bad_value(tmp_path):
     problem, = problems_of(
         load_config, write(tmp_path, 'model: {scales: 3, scale_factor: 0}'))
@@ -139,7 +270,22 @@ BAD_FILES = {
     'model: 3', 'no yaml': 'model: [1', 'a key twice':
     'model: {scales: 1, scales: 2}', 'an alias': 'a: &x [1]\nmodel: *x',
     'code': 'model: !!python/object/apply:os.getcwd []',
+    'an empty number': 'model: {std: !!int ""}',
+    'no boolean': 'model: {std: !!bool "x"}',
+    'no date': 'model: {std: !!timestamp "x"}',
+    'no mapping': 'model: !!map [a]', 'a set': 'model: !!set {a, b}',
+    'two documents': 'model: {}\n---\nmodel: {}',
+    'a merge key': 'model: {<<: {scales: 2}}',
+    'a line break in a key': '"mo\\ndel": {}',
+    'a line break in a key below': 'model: {"sca\\nles": 2}',
+    'half a letter as key': 'model: {"\\ud800": 2, scales: 2}',
+    'a huge number': 'model: {scales: ' + '9' * 5000 + '}',
+    'a huge hexadecimal': 'model: {scales: 0x' + 'f' * 5000 + '}',
+    'a huge section': 'model: 0x' + 'f' * 5000,
+    'a tab': 'model:\n\tscales: 2', 'a key of keys': '? {a: 1}\n: 2',
+    'extends itself': 'extends: c.yaml', 'an empty extends': 'extends:',
     'a number as key': '3: 4', 'deep': '[' * 100000,
+    'deep below': 'model: ' + '{a: ' * 5000,
     'a date that is none': 'model: {std: 2020-13-45}',
     'a control character': 'model: \x07', 'extends a list': 'extends: [a]',
     'extends nothing': 'extends: nothing.yaml'}
@@ -159,7 +305,15 @@ def test_files_that_cannot_be_read(tmp_path):
     huge.write_text('# ' + 'x' * (10 ** 6 + 9))
     for path in (tmp_path, tmp_path / 'nothing', binary, huge, 'a\0b'):
         problem, = problems_of(load_config, str(path))
-        assert str(path) in problem
+        assert str(path).replace('\0', '\\x00') in problem
+
+
+def test_keys_without_a_configuration_in_a_checkpoint():
+    lines = problems_of(config_from_dict, {
+        'model': {'\ud800': 1, 'a\nb': 1, 'scales': 0}, 'x\ty': {}}, 'f.npz')
+    assert len(lines) == 4
+    assert all(line.startswith('f.npz: ') for line in lines)
+    assert any('model.scales: must be at least 1' in line for line in lines)
 
 
 _VALUES = st.recursive(
@@ -205,6 +359,18 @@ def test_the_same_yaml_is_the_same_network(tmp_path):
     for name, param in one.namedparams():
         assert param.array.tobytes() == params[name].array.tobytes()
     assert one.glimpse.what.W.shape == (128, 2 * 3 * 64)
+
+
+@pytest.mark.parametrize('path', SHIPPED, ids=os.path.basename)
+def test_a_shipped_configuration_is_one_network(tmp_path, path):
+    config = load_config(path)
+    again = load_config(write(tmp_path, config.to_yaml()))
+    one, two = (dict(build_ram(c, make_streams(7)['weights']).namedparams())
+                for c in (config, again))
+    assert one.keys() == two.keys()
+    for name in one:
+        assert one[name].shape == two[name].shape
+        assert one[name].array.tobytes() == two[name].array.tobytes()
 
 
 def test_the_reference_has_every_key():
