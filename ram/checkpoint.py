@@ -162,14 +162,37 @@ def load_checkpoint(path):
         raise RamError(f'{path}: holds no configuration; use another one')
     config = config_from_dict(meta['config'], path)
     model = build_ram(config, make_streams(0)['weights'])
-    own = dict(model.namedparams())
-    problems = [
-        f'{path}: {name.lstrip("/")}: {problem}; its weights are not those '
-        'of its configuration' for name, problem in _misfits(own, arrays)]
+    _fill(model, arrays, path, 'its weights are not those of its '
+          'configuration')
+    return Checkpoint(model, config, meta.get('metrics') or {}, path)
+
+
+def load_weights(path, model):
+    """Gives a network the weights of a checkpoint, to train on from there.
+
+    The two may differ in all that weights do not depend on: the number of
+    glimpses, the policy's deviation, the images.
+
+    Args:
+        path (str): As for :func:`load_checkpoint`.
+        model (ram.ram.RAM): On the CPU; its weights are replaced.
+
+    Raises:
+        RamError: As for :func:`load_checkpoint`, and where the arrays are not
+            of the network's shapes.
+
+    """
+    path = _resolve(str(path))
+    _fill(model, read_arrays(path, 'checkpoint')[0], path,
+          'training.start_from must name a network of the same shape')
+
+
+def _fill(model, arrays, path, remedy):
+    problems = [f'{path}: {name}: {problem}; {remedy}' for name, problem in
+                _misfits(dict(model.namedparams()), arrays)]
     if problems:
         raise RamError(*problems)
     chainer.serializers.NpzDeserializer(arrays).load(model)
-    return Checkpoint(model, config, meta.get('metrics') or {}, path)
 
 
 def _misfits(params, arrays):

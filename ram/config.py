@@ -178,6 +178,15 @@ class TrainingConfig(_Section):
     reinforce_reaches_core: Annotated[bool, pydantic.Field(
         description='whether REINFORCE also trains the core and the glimpse '
         'network (the paper: no)')] = False
+    first_std: Annotated[
+        Optional[Annotated[float, pydantic.Field(gt=0, le=10)]],
+        pydantic.Field(description=(
+            "standard deviation of the policy at the start, which falls to "
+            "model.std along half a cosine; null: model.std all along"))] = (
+                None)
+    start_from: Annotated[Optional[str], pydantic.Field(description=(
+        'checkpoint whose weights to start with, pretrained:NAME or a file; '
+        'null: new weights'))] = None
     early_stopping: Annotated[Optional[_Count], pydantic.Field(
         description='stop after so many epochs without a better validation '
         'error; null: never')] = None

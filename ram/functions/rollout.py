@@ -85,8 +85,7 @@ class Workspace:
         if weights.hidden_W is not None:
             hidden, units = weights.hidden_W.shape
         gates = len(weights.core_W)
-        self.key = (xp, numpy.dtype(dtype), batch, channels, setting,
-                    tuple(w is not None and w.shape for w in weights))
+        self.key = _key(xp, dtype, batch, channels, setting, weights)
         self.retina = make(T, B, setting.scales, channels, setting.size,
                            setting.size)
         self.looked = make(T, B, 2)
@@ -111,6 +110,13 @@ class Workspace:
         self.d_encoded = make(T, B, what + where)
         self.d_hidden = make(T - 1, B, hidden)
         self.d_states = make(T - 1, B, units)
+
+
+def _key(xp, dtype, batch, channels, setting, weights):
+    """All that the arrays of a workspace depend on."""
+    return (xp, numpy.dtype(dtype), batch, channels,
+            setting._replace(std=None),
+            tuple(w is not None and w.shape for w in weights))
 
 
 class WorkspacePool:
@@ -141,8 +147,7 @@ class WorkspacePool:
 
     def take(self, xp, dtype, batch, channels, setting, weights):
         """A free workspace of the shapes wanted, or a new one."""
-        key = (xp, numpy.dtype(dtype), batch, channels, setting,
-               tuple(w is not None and w.shape for w in weights))
+        key = _key(xp, dtype, batch, channels, setting, weights)
         for i, workspace in enumerate(self._free):
             if workspace.key == key:
                 return self._free.pop(i)

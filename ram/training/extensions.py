@@ -64,9 +64,8 @@ class LearningRate(extension.Extension):
         training = self._training
         epoch = trainer.updater.epoch_detail
         if training.schedule == 'cosine':
-            turn = math.cos(math.pi * min(epoch / training.epochs, 1))
             share = training.final_rate + (1 - training.final_rate) * (
-                1 + turn) / 2
+                _half_cosine(trainer, training.epochs))
         elif training.schedule == 'step':
             share = training.step_factor ** sum(
                 epoch >= step for step in training.step_epochs)
@@ -80,6 +79,42 @@ class LearningRate(extension.Extension):
         self._share = float(serializer('share', self._share))
         self._best = float(serializer('best', self._best))
         self._waited = int(serializer('waited', self._waited))
+
+
+class Narrowing(extension.Extension):
+    """Lets the policy's standard deviation fall while it is trained.
+
+    A wide policy explores; the classifier that is left at the end should see
+    what it will see when the policy's mean is followed. Like the learning
+    rate it is computed from the epochs passed.
+
+    Args:
+        model (ram.ram.RAM): Its ``std`` is set before every update.
+        training (ram.config.TrainingConfig): With a ``first_std``.
+
+    """
+
+    trigger = 1, 'iteration'
+    priority = extension.PRIORITY_EDITOR
+
+    def __init__(self, model, training):
+        self._model = model
+        self._training = training
+        self._last = model.std
+
+    def initialize(self, trainer):
+        self(trainer)
+
+    def __call__(self, trainer):
+        share = _half_cosine(trainer, self._training.epochs)
+        self._model.std = self._last + share * (
+            self._training.first_std - self._last)
+
+
+def _half_cosine(trainer, epochs):
+    """From 1 at the start to 0 after so many epochs."""
+    passed = min(trainer.updater.epoch_detail / epochs, 1)
+    return (1 + math.cos(math.pi * passed)) / 2
 
 
 class AverageWeights(extension.Extension):

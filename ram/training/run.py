@@ -16,6 +16,7 @@ import filelock
 import matplotlib
 import numpy
 
+from ram.checkpoint import load_weights
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
@@ -27,6 +28,7 @@ from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
 from ram.training.extensions import KeepBest
 from ram.training.extensions import LearningRate
+from ram.training.extensions import Narrowing
 from ram.training.extensions import Snapshot
 from ram.training.extensions import Validation
 from ram.training.ranks import Alone
@@ -304,6 +306,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     """
     streams = make_streams(config.training.seed, ranks.rank)
     model = build_ram(config, streams['weights'])
+    if config.training.start_from is not None:
+        load_weights(config.training.start_from, model)
     chain = TrainChain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
@@ -336,6 +340,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
         ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))
+    if config.training.first_std is not None:
+        trainer.extend(Narrowing(chain.model, config.training))
     trainer.extend(snapshot)
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)

@@ -165,6 +165,65 @@ def test_plateau_waits_and_has_a_floor():
     assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
 
 
+def test_the_deviation_falls_to_the_models_own(tmp_path):
+    config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
+    splits = run.load_splits(config.data)
+    os.mkdir(tmp_path / 'run')
+    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
+                                      CPU, io.StringIO())
+    model = trainer.updater.get_optimizer('main').target.model
+    forward, seen = model.forward, []
+
+    def noting(images, first, noise):
+        rollout = forward(images, first, noise)
+        made = rollout.drawn[1:] - rollout.means.array
+        # What it is drawn with is what the loss scores it with.
+        numpy.testing.assert_allclose(made, model.std * noise, atol=1e-6)
+        if chainer.config.train:
+            seen.append((trainer.updater.epoch_detail, model.std))
+        return rollout
+
+    model.forward = noting
+    trainer.run()
+    assert len(seen) == 13  # 400 images of which 32 at a time
+    # An update is made with what was set after the batch before it.
+    assert seen[0][1] == 0.4
+    for i, (_, std) in enumerate(seen[1:], 1):
+        passed = 32 * i / 200
+        assert std == pytest.approx(
+            0.1 + 0.3 * (1 + math.cos(math.pi * passed / 2)) / 2)
+    assert model.std == pytest.approx(0.1, abs=2e-3)
+
+
+def test_a_run_starts_from_another_ones_weights(tmp_path):
+    train(make_config({'epochs': 1}), tmp_path / 'first')
+    best = str(tmp_path / 'first' / 'best.npz')
+    config = make_config({'start_from': best}, {'glimpses': 5, 'std': 0.3})
+    splits = run.load_splits(config.data)
+    os.mkdir(tmp_path / 'second')
+    trainer, _, _ = run.build_trainer(config, splits,
+                                      str(tmp_path / 'second'), CPU,
+                                      io.StringIO())
+    model = trainer.updater.get_optimizer('main').target.model
+    params = dict(checkpoint.load_checkpoint(best).model.namedparams())
+    for name, param in model.namedparams():
+        assert param.array.tobytes() == params[name].array.tobytes(), name
+    assert model.glimpses == 5 and model.std == 0.3
+
+
+def test_a_run_starts_from_no_other_network(tmp_path):
+    train(make_config({'epochs': 1}), tmp_path / 'first')
+    best = str(tmp_path / 'first' / 'best.npz')
+    with pytest.raises(RamError) as caught:
+        train(make_config({'start_from': best}, {'core_units': 8}),
+              tmp_path / 'second')
+    assert f'{best}: core/linear/W: has shape (64, 32), not (32, 24); ' \
+        'training.start_from must name a network' in str(caught.value)
+    with pytest.raises(RamError, match='no such file; name a checkpoint'):
+        train(make_config({'start_from': str(tmp_path / 'none.npz')}),
+              tmp_path / 'third')
+
+
 def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     config = make_config({'average': 0.8, 'epochs': 1, 'schedule': 'constant'})
     splits = run.load_splits(config.data)
