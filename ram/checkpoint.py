@@ -17,7 +17,7 @@ from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.files import DAMAGED
 from ram.files import replacing
-from ram.ram import build_ram
+from ram.networks import build_network
 from ram.streams import make_streams
 
 FORMAT = 1
@@ -121,14 +121,15 @@ def read_arrays(path, kind):
     return arrays, header.get('meta')
 
 
-def save_checkpoint(path, model, config, metrics):
+def save_checkpoint(path, model, config, metrics, dtype='float32'):
     """Writes a network with all that is needed to use it.
 
     Args:
         path (str): The file, ``.npz``.
-        model (ram.ram.RAM): On any device.
+        model (ram.ram.RAM or ram.baselines.Baseline): On any device.
         config (ram.config.Config): The whole configuration.
         metrics (dict): See :class:`Checkpoint`; plain JSON types.
+        dtype (str): To store the weights in; ``float16`` halves the file.
 
     Raises:
         RamError: Where it cannot be written; what stood there before stays.
@@ -136,7 +137,9 @@ def save_checkpoint(path, model, config, metrics):
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(model)
-    write_arrays(path, 'checkpoint', serializer.target,
+    arrays = {name: array.astype(dtype)
+              for name, array in serializer.target.items()}
+    write_arrays(path, 'checkpoint', arrays,
                  {'config': config.as_dict(), 'metrics': metrics})
 
 
@@ -161,7 +164,7 @@ def load_checkpoint(path):
     if not isinstance(meta, dict) or not isinstance(meta.get('config'), dict):
         raise RamError(f'{path}: holds no configuration; use another one')
     config = config_from_dict(meta['config'], path)
-    model = build_ram(config, make_streams(0)['weights'])
+    model = build_network(config, make_streams(0)['weights'])
     _fill(model, arrays, path, 'its weights are not those of its '
           'configuration')
     return Checkpoint(model, config, meta.get('metrics') or {}, path)
@@ -188,6 +191,8 @@ def load_weights(path, model):
 
 
 def _fill(model, arrays, path, remedy):
+    arrays = {name: array.astype('float32') if array.dtype == 'float16'
+              else array for name, array in arrays.items()}
     problems = [f'{path}: {name}: {problem}; {remedy}' for name, problem in
                 _misfits(dict(model.namedparams()), arrays)]
     if problems:

@@ -329,6 +329,10 @@ def _render(args):
     # Drawing is slow to import and needed by this command alone.
     from ram import visualizations
     loaded, images, labels, streams = _load(args)
+    if loaded.config.model.network != 'ram':
+        raise RamError(f'{args.checkpoint}: a baseline ('
+                       f'{loaded.config.model.network}), which takes no '
+                       'glimpses; name the checkpoint of a RAM')
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):
         raise RamError(f'--indices {max(indices)}: there are {len(images)} '

@@ -91,6 +91,13 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network (Section 3 of the paper)."""
 
+    network: Annotated[Literal['ram', 'fc', 'conv'], pydantic.Field(
+        description=("RAM, or one of the paper's baselines, which see the "
+                     'whole image: two fully connected layers, or a '
+                     'convolution and one; of the keys below they heed '
+                     'units alone'))] = 'ram'
+    units: Annotated[_Count, pydantic.Field(
+        description='fc, conv: width of a layer')] = 256
     glimpses: Annotated[int, pydantic.Field(
         ge=1, le=100, description='glimpses T, the first one included')] = 6
     glimpse_size: Annotated[_Side, pydantic.Field(
@@ -241,18 +248,23 @@ def _impossible(config):
         yield 'model.scale_factor', glimpse, (
             f'{model.scales} scales with factor {model.scale_factor} would '
             'all be the same patch; use a factor of 2 or more, or 1 scale')
-    if model.glimpse_size > min(height, width):
+    looks = model.network == 'ram'
+    if looks and model.glimpse_size > min(height, width):
         yield 'model.glimpse_size', glimpse + frame, (
             f'a glimpse of {model.glimpse_size} pixels is larger than the '
             f'{height}x{width} image; use {min(height, width)} or less')
     # Padded by half of itself all round, an image is twice as wide. A patch
     # of that size shows all of the image from anywhere in it.
-    elif model.patch_sizes[-1] > 2 * max(height, width):
+    elif looks and model.patch_sizes[-1] > 2 * max(height, width):
         yield 'model.scales', glimpse + frame, (
             f'the widest patch, {model.patch_sizes[-1]} pixels, is larger '
             f'than the padded {height}x{width} image '
             f'({2 * max(height, width)} pixels); use fewer scales or a '
             'smaller factor or glimpse')
+    if model.network == 'conv' and min(height, width) < 10:
+        yield 'model.network', frame + ('model.network',), (
+            f'the convolution takes 10x10 pixels of a {height}x{width} '
+            'image; use fc or ram')
     if data.variant == 'original' and data.canvas is not None:
         yield 'data.canvas', frame, (
             'the original images have no canvas; remove it, or set '

@@ -8,6 +8,7 @@ import chainer
 import chainer.functions as F
 import numpy
 
+from ram.baselines import Baseline
 from ram.data.splits import Splits
 from ram.streams import make_streams
 
@@ -107,7 +108,8 @@ def look(model, images, streams, policy='mean', batch_size=500):
     """Lets the network look at images.
 
     Args:
-        model (ram.ram.RAM): On any device.
+        model (ram.ram.RAM or ram.baselines.Baseline): On any device. A
+            baseline takes them in at once: T is 1, without a location.
         images (array): (N, C, H, W) float32 on the CPU.
         streams (dict of str to numpy.random.Generator): ``location`` and
             ``noise`` are drawn from, for all images at once, so that the
@@ -119,12 +121,23 @@ def look(model, images, streams, policy='mean', batch_size=500):
         Look: On the CPU.
 
     """
+    if isinstance(model, Baseline):
+        parts = [_take_in(model, images[i:i + batch_size])
+                 for i in range(0, len(images), batch_size)]
+        return Look(numpy.zeros((0, len(images), 2), 'float32'),
+                    numpy.concatenate(parts)[None])
     first, noise = model.draw(streams, len(images), mean=policy == 'mean')
     parts = [_look(model, images[i:i + batch_size], first[i:i + batch_size],
                    noise[:, i:i + batch_size])
              for i in range(0, len(images), batch_size)]
     return Look(*(numpy.concatenate(arrays, axis=1)
                   for arrays in zip(*parts)))
+
+
+def _take_in(model, images):
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        shares = F.softmax(model(model.device.send(images)))
+    return chainer.get_device('@numpy').send(shares.array)
 
 
 def _look(model, images, first, noise):
@@ -140,7 +153,7 @@ def evaluate(model, images, labels, streams, policy='mean', samples=1,
     """Measures the error.
 
     Args:
-        model (ram.ram.RAM): On any device.
+        model (ram.ram.RAM or ram.baselines.Baseline): On any device.
         images (array): (N, C, H, W) float32 on the CPU.
         labels (array): (N,) int32.
         streams (dict of str to numpy.random.Generator): See :func:`look`.

@@ -22,7 +22,7 @@ from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.files import replacing
-from ram.ram import build_ram
+from ram.networks import build_network
 from ram.streams import make_streams
 from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
@@ -32,7 +32,7 @@ from ram.training.extensions import Narrowing
 from ram.training.extensions import Snapshot
 from ram.training.extensions import Validation
 from ram.training.ranks import Alone
-from ram.training.train_chain import TrainChain
+from ram.training.train_chain import build_train_chain
 
 OPTIMIZERS = {
     'adam': lambda t: chainer.optimizers.Adam(t.learning_rate),
@@ -305,10 +305,10 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
 
     """
     streams = make_streams(config.training.seed, ranks.rank)
-    model = build_ram(config, streams['weights'])
+    model = build_network(config, streams['weights'])
     if config.training.start_from is not None:
         load_weights(config.training.start_from, model)
-    chain = TrainChain(model, config.training, streams)
+    chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
     optimizer.setup(chain)
@@ -340,7 +340,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
         ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))
-    if config.training.first_std is not None:
+    if (config.training.first_std is not None
+            and config.model.network == 'ram'):
         trainer.extend(Narrowing(chain.model, config.training))
     trainer.extend(snapshot)
     if ranks.rank == 0:

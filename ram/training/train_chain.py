@@ -1,5 +1,7 @@
 import chainer
+import chainer.functions as F
 
+from ram.baselines import Baseline
 from ram.losses import hybrid_loss
 from ram.streams import serialize_generator
 
@@ -68,3 +70,52 @@ class TrainChain(chainer.Chain):
         for name in ('location', 'noise'):
             serialize_generator(serializer, f'stream {name}',
                                 self._streams[name])
+
+
+class BaselineTrainChain(chainer.Chain):
+    """A baseline with its loss, the cross-entropy.
+
+    Args:
+        model (ram.baselines.Baseline): The network.
+
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        with self.init_scope():
+            self.model = model
+
+    def forward(self, images, labels):
+        """The loss of a batch; it is reported with the error.
+
+        Args:
+            images (array): (B, C, H, W) float32 in [0, 1].
+            labels (array): (B,) int32.
+
+        Returns:
+            Variable: Scalar.
+
+        """
+        logits = self.model(images)
+        loss = F.softmax_cross_entropy(logits, labels)
+        right = (logits.array.argmax(axis=1) == labels).mean()
+        chainer.report({'loss': loss, 'loss/action': loss, 'accuracy': right,
+                        'error': 100 * (1 - right)}, self)
+        return loss
+
+
+def build_train_chain(model, training, streams):
+    """The network with the loss that it is trained by.
+
+    Args:
+        model (ram.ram.RAM or ram.baselines.Baseline): The network.
+        training (ram.config.TrainingConfig): The weights of the terms.
+        streams (dict of str to numpy.random.Generator): For the glimpses.
+
+    Returns:
+        TrainChain or BaselineTrainChain
+
+    """
+    if isinstance(model, Baseline):
+        return BaselineTrainChain(model)
+    return TrainChain(model, training, streams)
