@@ -126,8 +126,9 @@ class ModelConfig(_Section):
             'standard deviation of the location policy; the image is 2 '
             'wide'))] = 0.1
     first_location: Annotated[
-        Literal['random', 'center'], pydantic.Field(
-            description='uniform over the image, or its middle')] = 'random'
+        Literal['random', 'center', 'near_center'], pydantic.Field(
+            description="uniform over the image, its middle, or that with "
+            "the policy's noise")] = 'random'
     policy: Annotated[
         Literal['learned', 'random', 'frozen'], pydantic.Field(
             description=(

@@ -47,7 +47,8 @@ class RAM(chainer.Chain):
         baseline (BaselineNetwork): Expects the reward.
         glimpses (int): T.
         std (float): Standard deviation of the location policy.
-        first_location (str): ``random`` (uniform) or ``center``.
+        first_location (str): ``random`` (uniform), ``center``, or
+            ``near_center``: the centre with the policy's noise.
         policy (str): ``learned``, or one of the controls: ``random`` draws
             every location uniformly; ``frozen`` follows the location network
             as it was initialized.
@@ -92,10 +93,13 @@ class RAM(chainer.Chain):
 
         """
         steps = (self.glimpses - 1, batch, 2)
-        if self.first_location == 'center':
-            first = self.xp.zeros((batch, 2), 'float32')
-        else:
+        if self.first_location == 'random':
             first = _uniform(streams['location'], (batch, 2))
+        elif self.first_location == 'near_center' and not mean:
+            first = self.std * streams['location'].standard_normal(
+                (batch, 2), 'float32')
+        else:
+            first = self.xp.zeros((batch, 2), 'float32')
         if self.policy == 'random':
             noise = _uniform(streams['location'], steps)
         elif mean:

@@ -305,6 +305,12 @@ def test_draws_come_from_their_streams():
                 == streams[name].bit_generator.state), name
     net.first_location = 'center'
     assert not net.draw(make_streams(5), 7)[0].any()
+    net.first_location = 'near_center'
+    near, noise = net.draw(make_streams(5), 5000)
+    assert near.std() == pytest.approx(net.std, rel=0.03)
+    assert abs(near.mean()) < 3 * net.std / 100
+    assert abs((near * noise[0]).mean()) < 3 * net.std / 100
+    assert not net.draw(make_streams(5), 7, mean=True)[0].any()
     net.policy = 'random'
     _, places = net.draw(make_streams(5), 5000, mean=True)
     assert abs(places).max() <= 1 and abs(places.mean()) < 0.02

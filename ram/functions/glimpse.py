@@ -52,9 +52,13 @@ def summed_area_table(images):
     batch, channels, height, width = images.shape
     table = xp.zeros((batch, channels, height + 1, width + 1), 'float64')
     inner = table[:, :, 1:, 1:]
-    # Rows first: that sum runs along contiguous memory.
-    xp.cumsum(images, axis=2, dtype='float64', out=inner)
-    xp.cumsum(inner, axis=3, out=inner)
+    xp.cumsum(images, axis=3, dtype='float64', out=inner)
+    if xp is not numpy:
+        xp.cumsum(inner, axis=2, out=inner)
+        return table
+    # NumPy adds whole rows in half the time that its cumsum takes.
+    for row in range(1, height):
+        inner[:, :, row] += inner[:, :, row - 1]
     return table
 
 
