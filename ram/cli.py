@@ -1,4 +1,4 @@
-"""The command line: ram train | evaluate | render | data."""
+"""The command line: ram train | verify | evaluate | render | data."""
 
 import argparse
 import json
@@ -23,6 +23,7 @@ from ram.training.ranks import COMMUNICATORS
 from ram.training.ranks import get_ranks
 from ram.training.run import get_device
 from ram.training.run import train
+from ram.training.verify import verify
 
 FIRST_HOUR = """\
 a first hour:
@@ -44,7 +45,7 @@ def main(argv=None):
             left out.
 
     Returns:
-        int: Exit status: 0, 2 for what the user can mend, 128 + n after
+        int: Exit status: 0, 1 for what ram verify refutes, 2 for what the user can mend, 128 + n after
         signal n.
 
     """
@@ -89,6 +90,7 @@ def _parser():
         title='commands', metavar='COMMAND', required=True)
 
     _add_train(commands)
+    _add_verify(commands)
     _add_evaluate(commands)
     _add_render(commands)
     _add_data(commands)
@@ -115,6 +117,20 @@ examples:
         help='go on with the run in the folder')
     add('--communicator', choices=COMMUNICATORS, help=(
         'train with all processes that mpiexec started, by ChainerMN'))
+
+
+def _add_verify(commands):
+    add = _command(commands, 'verify', _verify,
+                   "measure a run's best network again", """\
+examples:
+  ram verify runs/mnist
+  ram verify runs/mnist --device @cupy:0
+
+Exit status 0 if configuration, log and error agree, 1 if they do not.
+""")
+    add('folder', metavar='RUN_DIR', help='a run folder of ram train')
+    _add_device(add)
+    _add_root(add)
 
 
 def _add_evaluate(commands):
@@ -270,6 +286,16 @@ def _train(args):
     if outcome.best:
         print(f'next: ram evaluate {outcome.best}')
     return 0
+
+
+def _verify(args):
+    findings = verify(args.folder, get_device(args.device), args.data_root)
+    for finding in findings:
+        print(f'{finding.what}: {finding.told}; {finding.found}: '
+              + ('agrees' if finding.holds else 'DIFFERS'))
+    holds = all(finding.holds for finding in findings)
+    print(f'{args.folder}: ' + ('verified' if holds else 'not verified'))
+    return 0 if holds else 1
 
 
 def _load(args):

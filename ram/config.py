@@ -201,6 +201,11 @@ class TrainingConfig(_Section):
     threads: Annotated[int, pydantic.Field(
         ge=1, le=256, description='CPU: parts of a batch computed side by '
         'side; with more than 1, set OMP_NUM_THREADS=1')] = 1
+    snapshot_minutes: Annotated[
+        Optional[Annotated[float, pydantic.Field(gt=0, le=10 ** 6)]],
+        pydantic.Field(description=(
+            'save a snapshot after so many minutes without one, and not '
+            'only after each epoch; null: each epoch alone'))] = 10.0
     seed: Annotated[_Seed, pydantic.Field(
         description='of weights, data order, canvases, first locations and '
         'policy noise')] = 1
@@ -209,6 +214,9 @@ class TrainingConfig(_Section):
 class EvaluationConfig(_Section):
     """How it is measured."""
 
+    every: Annotated[_Count, pydantic.Field(
+        description='measure the error on the validation images after so '
+        'many epochs, and after the last one')] = 1
     batch_size: Annotated[_Count, pydantic.Field(
         description='images evaluated at a time')] = 500
     policy: Annotated[Literal['mean', 'sample'], pydantic.Field(

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import contextlib
+import glob
 import os
 import tempfile
 import tokenize
@@ -13,6 +14,21 @@ from ram.errors import RamError
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError,
            MemoryError, NotImplementedError, RuntimeError, SyntaxError,
            tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+
+_PART = '.part'
+
+
+def sweep(folder):
+    """Removes what :func:`replacing` left when its process was killed.
+
+    Args:
+        folder (str): No other process may be writing in it.
+
+    """
+    for path in glob.glob(os.path.join(glob.escape(folder), '.*' + _PART)):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -35,7 +51,8 @@ def replacing(path, mode='wb'):
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(
-            dir=folder, prefix='.' + os.path.basename(path) + '.')
+            dir=folder, prefix='.' + os.path.basename(path) + '.',
+            suffix=_PART)
         with os.fdopen(handle, mode) as file:
             yield file
             file.flush()

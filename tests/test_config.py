@@ -187,6 +187,8 @@ RANGES = {
     'training.first_std': ([None, 0.3], [0, -1, 11, '0.1']),
     'training.start_from': ([None, 'pretrained:mnist'], [3, ['a']]),
     'training.threads': ([1, 256], [0, 257]),
+    'training.snapshot_minutes': ([None, 0.5, 10], [0, -1, 'x']),
+    'evaluation.every': ([1, 7], [0, None, 1.5]),
     'evaluation.samples': ([1, 1000], [0, 1001]),
     'evaluation.policy': (['sample'], ['max'])}
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 
 import chainer
 from chainer.training import extension
@@ -155,7 +156,7 @@ class AverageWeights(extension.Extension):
 class Finite(extension.Extension):
     """Stops a run whose loss or weights are no longer finite.
 
-    The weights are looked at once an epoch, before they are saved.
+    The weights are looked at once an epoch, before they are measured.
 
     Args:
         snapshot (str): The file to name as the way back.
@@ -175,25 +176,40 @@ class Finite(extension.Extension):
         loss = float(chainer.as_array(trainer.observation['main/loss']))
         for loss in self._ranks.all_of(loss):
             if not math.isfinite(loss):
-                self._stop(trainer, f'the loss became {loss}')
+                _stop(trainer, self._snapshot, f'the loss became {loss}')
         if trainer.updater.is_new_epoch:
-            for name, param in trainer.updater.get_optimizer(
-                    'main').target.namedparams():
-                if not bool(param.xp.isfinite(param.array).all()):
-                    self._stop(trainer, f'the weight {name} became infinite')
+            refuse_infinite(trainer, self._snapshot)
 
-    def _stop(self, trainer, what):
-        way_back = (f'the last good snapshot is {self._snapshot}'
-                    if os.path.exists(self._snapshot) else
-                    'there is no snapshot yet')
-        raise RamError(
-            f'{what} at iteration {trainer.updater.iteration}; {way_back}; '
-            'lower training.learning_rate or training.clip')
+
+def refuse_infinite(trainer, snapshot):
+    """Stops a run with a weight that is no longer finite.
+
+    Args:
+        trainer (chainer.training.Trainer): Of the run.
+        snapshot (str): The file to name as the way back.
+
+    Raises:
+        RamError: Names the weight and the iteration.
+
+    """
+    for name, param in trainer.updater.get_optimizer(
+            'main').target.namedparams():
+        if not bool(param.xp.isfinite(param.array).all()):
+            _stop(trainer, snapshot, f'the weight {name} became infinite')
+
+
+def _stop(trainer, snapshot, what):
+    way_back = (f'the last good snapshot is {snapshot}'
+                if os.path.exists(snapshot) else 'there is no snapshot yet')
+    raise RamError(
+        f'{what} at iteration {trainer.updater.iteration}; {way_back}; '
+        'lower training.learning_rate or training.clip')
 
 
 class Validation(extension.Extension):
-    """Measures the error on the validation images, once an epoch.
+    """Measures the error on the validation images.
 
+    It does so after every ``evaluation.every`` epochs, and after the last.
     The images, first locations and (for the random policy) glimpses are the
     same each time and for every model.
 
@@ -220,6 +236,10 @@ class Validation(extension.Extension):
         self._ranks = ranks
 
     def __call__(self, trainer):
+        epoch = trainer.updater.epoch
+        if (epoch % self._config.evaluation.every
+                and epoch < self._config.training.epochs):
+            return
         report = None
         if self._ranks.rank == 0:
             result = evaluate(
@@ -232,7 +252,7 @@ class Validation(extension.Extension):
 
 
 class KeepBest(extension.Extension):
-    """Writes the model after each epoch, and the best one apart.
+    """Writes the model when it was measured, and the best one apart.
 
     Args:
         model (ram.ram.RAM): The network.
@@ -256,7 +276,9 @@ class KeepBest(extension.Extension):
         self.epoch = 0
 
     def __call__(self, trainer):
-        error = trainer.observation['validation/main/error']
+        error = trainer.observation.get('validation/main/error')
+        if error is None:  # not measured after this epoch
+            return
         metrics = {'epoch': trainer.updater.epoch,
                    'iteration': trainer.updater.iteration,
                    'validation_error': error}
@@ -277,7 +299,7 @@ class KeepBest(extension.Extension):
 
 
 class Snapshot(extension.Extension):
-    """Saves all that a resumed run needs, once an epoch.
+    """Saves all that a resumed run needs, by epoch and by time.
 
     The one before is kept beside it, should the newest be damaged.
 
@@ -294,7 +316,7 @@ class Snapshot(extension.Extension):
 
     """
 
-    trigger = 1, 'epoch'
+    trigger = 1, 'iteration'
     priority = -100  # when all others have done their work
 
     def __init__(self, out, config, streams, ranks):
@@ -304,9 +326,15 @@ class Snapshot(extension.Extension):
         self._config = config
         self._streams = streams
         self._ranks = ranks
+        minutes = config.training.snapshot_minutes
+        self._seconds = math.inf if minutes is None else 60 * minutes
+        self._saved = time.monotonic()
 
     def __call__(self, trainer):
-        self.save(trainer)
+        # Rank 0's clock is everyone's.
+        late = time.monotonic() - self._saved >= self._seconds
+        if trainer.updater.is_new_epoch or self._ranks.from_first(late):
+            self.save(trainer)
 
     def save(self, trainer):
         """Writes the snapshot.
@@ -315,7 +343,8 @@ class Snapshot(extension.Extension):
             trainer (chainer.training.Trainer): Between two iterations.
 
         Raises:
-            RamError: Where it cannot be written; what was saved stays.
+            RamError: Where it cannot be written, or a weight is no longer
+                finite; what was saved stays.
 
         """
         streams = self._ranks.all_of({
@@ -323,6 +352,7 @@ class Snapshot(extension.Extension):
             for name, stream in self._streams.items()})[1:]
         if self._ranks.rank:
             return
+        refuse_infinite(trainer, self.path)
         serializer = chainer.serializers.DictionarySerializer()
         serializer.save(trainer)
         # Chainer saves what is not there as None, which only pickle holds.
@@ -337,6 +367,7 @@ class Snapshot(extension.Extension):
         if os.path.exists(self.path):
             os.replace(self.path, self._before)
         os.replace(self._fresh, self.path)
+        self._saved = time.monotonic()
 
     def exists(self):
         """Whether there is a run to go on with."""

@@ -22,6 +22,7 @@ from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.files import replacing
+from ram.files import sweep
 from ram.networks import build_network
 from ram.streams import make_streams
 from ram.training.extensions import AverageWeights
@@ -197,6 +198,7 @@ def prepare_folder(out, config, resume):
     except OSError as error:
         raise RamError(f'{out}: cannot be written: {error.strerror}; name '
                        'another folder with --out')
+    sweep(out)
     # Without a snapshot a run begins anew, whatever an earlier one wrote.
     if not {'snapshot.npz', 'snapshot-before.npz'}.intersection(held):
         with replacing(os.path.join(out, 'config.yaml'), 'w') as f:

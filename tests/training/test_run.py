@@ -98,6 +98,87 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
+def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
+        tmp_path, monkeypatch):
+    config = make_config({'snapshot_minutes': 1e-6, 'average': 0.9})
+    train(config, tmp_path / 'whole')
+    whole = log_of(tmp_path / 'whole')
+
+    def killed(self, trainer):
+        if trainer.updater.iteration == 10:
+            raise KeyboardInterrupt  # no chance to save anything
+
+    monkeypatch.setattr(run.Finite, '__call__', killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / 'parts')
+    monkeypatch.undo()
+    meta = checkpoint.read_arrays(
+        str(tmp_path / 'parts' / 'snapshot.npz'), 'snapshot')[1]
+    assert meta['iteration'] == 9  # of 7 in an epoch
+    train(config, tmp_path / 'parts', resume=True)
+    assert log_of(tmp_path / 'parts') == whole
+    assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
+
+
+def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
+    for every in (1, 2, 3):
+        config = config_from_dict(
+            {**make_config({'epochs': 5}).as_dict(),
+             'evaluation': {'every': every}}, 'test')
+        train(config, tmp_path / str(every))
+    measured = [[entry['epoch'] for entry in log_of(tmp_path / str(every))
+                 if 'validation/main/error' in entry] for every in (1, 2, 3)]
+    assert measured == [[1, 2, 3, 4, 5], [2, 4, 5], [3, 5]]
+    # And none at all.
+    config = make_config({'epochs': 5})
+    splits = run.load_splits(config.data)
+    os.mkdir(tmp_path / 'none')
+    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'none'),
+                                      CPU, io.StringIO())
+    for name in ('Validation', 'KeepBest', 'PrintReport'):
+        del trainer._extensions[name]
+    trainer.run()
+    runs = [arrays_of(tmp_path / name / 'snapshot.npz', 'snapshot')
+            for name in ('1', '2', '3', 'none')]
+    compared = 0
+    for key in runs[0]:
+        if key.startswith('updater/'):
+            compared += 1
+            for other in runs[1:]:
+                assert runs[0][key].tobytes() == other[key].tobytes(), key
+    assert compared > 50  # weights, the optimizer's state, generators
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path):
+    config = make_config({'epochs': 1})
+    train(config, tmp_path / 'run')
+    before = sorted(os.listdir(tmp_path / 'run'))
+    (tmp_path / 'run' / '.snapshot-fresh.npz.abc.part').write_bytes(b'half')
+    (tmp_path / 'run' / '.mine').write_bytes(b'')
+    train(config, tmp_path / 'run', resume=True)
+    assert sorted(os.listdir(tmp_path / 'run')) == sorted(before + ['.mine'])
+
+
+def test_infinite_weights_are_in_no_snapshot(tmp_path):
+    config = make_config({'snapshot_minutes': 1e-6})
+    out = tmp_path / 'run'
+    splits = run.load_splits(config.data)
+    os.mkdir(out)
+    trainer, _, snapshot = run.build_trainer(config, splits, str(out), CPU,
+                                             io.StringIO())
+    model = trainer.get_extension('Validation').model
+
+    def spoil(trainer):
+        if trainer.updater.iteration == 3:
+            model.baseline.value.b.array[...] = numpy.nan
+
+    trainer.extend(spoil, trigger=(1, 'iteration'), priority=1000)
+    with pytest.raises(RamError, match='baseline/value/b.*iteration 3'):
+        trainer.run(show_loop_exception_msg=False)
+    arrays, meta = checkpoint.read_arrays(snapshot.path, 'snapshot')
+    assert meta['iteration'] == 2
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
     out = tmp_path / 'run'
