@@ -16,6 +16,7 @@ import numpy
 from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.files import DAMAGED
+from ram.files import read_npz
 from ram.files import replacing
 from ram.networks import build_network
 from ram.streams import make_streams
@@ -89,21 +90,19 @@ def read_arrays(path, kind):
 
     """
     try:
-        with open(path, 'rb') as file, \
-                numpy.load(file, allow_pickle=False) as npz:
-            if not hasattr(npz, 'files') or _META not in npz.files:
-                raise RamError(f'{path}: not a {kind} of this program; name '
-                               f'a {kind} that ram train has written')
-            header = json.loads(str(npz[_META]))
-            if header.get('kind') != 'ram ' + kind:
-                raise RamError(f'{path}: a {header.get("kind")!r:.40}, not a '
-                               f'{kind}; name a {kind} instead')
-            if header['format'] > FORMAT:
-                raise RamError(
-                    f'{path}: written by a newer version (format '
-                    f'{header["format"]}, this one reads {FORMAT}); update '
-                    'the program')
-            arrays = {name: npz[name] for name in npz.files if name != _META}
+        arrays = read_npz(path)
+        if _META not in arrays:
+            raise RamError(f'{path}: not a {kind} of this program; name '
+                           f'a {kind} that ram train has written')
+        header = json.loads(str(arrays.pop(_META)))
+        if header.get('kind') != 'ram ' + kind:
+            raise RamError(f'{path}: a {header.get("kind")!r:.40}, not a '
+                           f'{kind}; name a {kind} instead')
+        if header['format'] > FORMAT:
+            raise RamError(
+                f'{path}: written by a newer version (format '
+                f'{header["format"]}, this one reads {FORMAT}); update '
+                'the program')
     except RamError:
         raise
     except FileNotFoundError:
@@ -164,6 +163,10 @@ def load_checkpoint(path):
     if not isinstance(meta, dict) or not isinstance(meta.get('config'), dict):
         raise RamError(f'{path}: holds no configuration; use another one')
     config = config_from_dict(meta['config'], path)
+    held = sum(array.size for array in arrays.values())
+    if config.parameters > held + 2 ** 20:  # before memory is taken for them
+        raise RamError(f'{path}: holds {held} weights, but its configuration '
+                       f'describes {config.parameters}; use another one')
     model = build_network(config, make_streams(0)['weights'])
     _fill(model, arrays, path, 'its weights are not those of its '
           'configuration')

@@ -238,11 +238,39 @@ class Config(_Section):
         """All values, defaults included, as plain YAML and JSON types."""
         return self.model_dump(mode='json')
 
+    @property
+    def parameters(self):
+        """Number of weights of the network."""
+        model, data = self.model, self.data
+        height, width = data.canvas_size
+        if model.network == 'fc':
+            layers = [(data.channels * height * width, model.units),
+                      (model.units, model.units), (model.units, data.classes)]
+        elif model.network == 'conv':
+            seen = ((height - 10) // 5 + 1) * ((width - 10) // 5 + 1)
+            layers = [(100 * data.channels, 8), (8 * seen, model.units),
+                      (model.units, data.classes)]
+        else:
+            retina = model.scales * data.channels * model.glimpse_size ** 2
+            state = model.core_units
+            gates = 4 if model.core == 'lstm' else 1
+            hidden = model.location_units
+            layers = [
+                (retina, model.what_units), (2, model.where_units),
+                (model.what_units, model.glimpse_units),
+                (model.where_units, model.glimpse_units),
+                (model.glimpse_units + state, gates * state),
+                (hidden or state, 2), (state, data.classes), (state, 1)]
+            if hidden:
+                layers.append((state, hidden))
+        return sum((inputs + 1) * outputs for inputs, outputs in layers)
+
     def to_yaml(self):
         """All values as YAML text that :func:`load_config` reads back."""
         return yaml.dump(self.as_dict(), Dumper=_Dumper, sort_keys=False)
 
 
+LARGEST = 2 ** 28  # weights: 1 GiB
 SECTIONS = tuple(Config.model_fields)
 
 
@@ -250,6 +278,12 @@ def _impossible(config):
     """Yields (key, keys it was judged by, problem and remedy)."""
     data, model, training = config.data, config.model, config.training
     height, width = data.canvas_size
+    if config.parameters > LARGEST:
+        yield 'model', ('model.network', 'model.units', 'model.what_units',
+                        'model.where_units', 'model.glimpse_units',
+                        'model.core_units', 'model.location_units'), (
+            f'{config.parameters} weights are more than the {LARGEST} that '
+            'a network may have; make its layers narrower')
     frame = ('data.canvas', 'data.image_size', 'data.variant')
     glimpse = ('model.glimpse_size', 'model.scales', 'model.scale_factor')
 

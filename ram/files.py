@@ -8,15 +8,59 @@ import tokenize
 import zipfile
 import zlib
 
+import numpy
+
 from ram.errors import RamError
 
 # A damaged .npz shows in as many ways as it has parts.
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError,
-           MemoryError, NotImplementedError, RuntimeError, SyntaxError,
-           tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+           MemoryError, NotImplementedError, OverflowError, RuntimeError,
+           SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
+
+# Weights and pictures do not shrink to a hundredth; a bomb of zeros does.
+_SHRINKS, _HARMLESS = 100, 2 ** 26
 
 _PART = '.part'
+
+
+def read_npz(path):
+    """The arrays of an ``.npz`` file that somebody else may have made.
+
+    Nothing in it is unpickled, and it may not inflate without measure.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict: An array by each name.
+
+    Raises:
+        RamError: Where its arrays would fill 64 MiB and a hundred times the
+            file.
+        OSError: Where it cannot be read.
+        Exception: One of ``DAMAGED``.
+
+    """
+    with open(path, 'rb') as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                total = sum(entry.file_size for entry in archive.infolist())
+            size = os.fstat(file.fileno()).st_size
+            if total > max(_HARMLESS, _SHRINKS * size):
+                raise RamError(
+                    f'{path}: would inflate from {size} to {total} bytes, '
+                    'which no weights or images do; use another one')
+        file.seek(0)
+        npz = numpy.load(file, allow_pickle=False)
+        if not hasattr(npz, 'files'):
+            raise ValueError('an .npy file, not an .npz')
+        with npz:
+            arrays = {name: npz[name] for name in npz.files}
+    for name, array in arrays.items():
+        if not isinstance(array, numpy.ndarray):  # bytes, without a header
+            raise ValueError(f'{name} is not an array')
+    return arrays
 
 
 def sweep(folder):

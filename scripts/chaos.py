@@ -40,7 +40,7 @@ model:
   core_units: 64
   first_location: near_center
 training:
-  epochs: 10
+  epochs: {epochs}
   batch_size: 32
   average: 0.99
   first_std: 0.3
@@ -99,6 +99,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--kills', type=int, default=50, metavar='N')
+    parser.add_argument('--epochs', type=int, default=10, metavar='N',
+                        help='of the training (default: 10)')
     parser.add_argument('--full-disk', action='store_true',
                         help='limit the size of files as well')
     parser.add_argument('--seed', type=int, default=0, metavar='N',
@@ -114,7 +116,7 @@ def main():
 
 def chaos(args, chance, folder):
     with open(os.path.join(folder, 'chaos.yaml'), 'w') as file:
-        file.write(CONFIG)
+        file.write(CONFIG.replace('{epochs}', str(args.epochs)))
     whole = os.path.join(folder, 'whole')
     began = time.monotonic()
     process = start(folder, whole)

@@ -84,15 +84,14 @@ def judge(samples, seconds):
     if len(steady) < 6:
         sys.exit('soak: too short: fewer than six looks after the first '
                  'epoch; give it more --minutes or a smaller --every')
-    third = len(steady) // 3
-    # An epoch's end holds more for a moment: medians of thirds.
-    first, last = steady[:third], steady[-third:]
+    first, last = steady[:3], steady[-(len(steady) // 3):]
     report = {
         'minutes': samples[-1][0] / 60, 'epochs': samples[-1][1],
-        'memory_mb': [statistics.median(s[2] for s in part)
-                      for part in (first, last)],
         'peak_mb': max(s[2] for s in samples),
-        'files': [max(s[3] for s in part) for part in (first, last)]}
+        # A file that is being written just then is no leak: medians.
+        **{name: [statistics.median(s[i] for s in part)
+                  for part in (first, last)]
+           for name, i in (('memory_mb', 2), ('files', 3))}}
     third = len(seconds) // 3
     if third:
         report['epoch_seconds'] = [statistics.median(seconds[:third]),
@@ -134,7 +133,7 @@ def main():
     before, after = report['memory_mb']
     print(f'{report["minutes"]:.0f} min, {report["epochs"]} epochs: '
           f'{before:.1f} MB after the first epoch, {after:.1f} MB at the end, '
-          f'{report["files"][0]} and {report["files"][1]} open files')
+          f'{report["files"][0]:g} and {report["files"][1]:g} open files')
     if 'epoch_seconds' in report:
         print('an epoch took {:.1f} s at first and {:.1f} s at the end'
               .format(*report['epoch_seconds']))

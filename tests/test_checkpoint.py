@@ -1,8 +1,12 @@
 import glob
 import json
 import os
+import struct
 import zipfile
 
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 import numpy
 import pytest
 
@@ -94,11 +98,19 @@ EDITS = {
               'other: has no place'),
     'other network': (lambda e, h: h['meta']['config']['model'].update(
         core='rnn'), 'core/linear/W: has shape'),
+    'as many weights': (honest(lambda e, h: e.update(
+        {'core/linear/W': e['core/linear/W'].T})), 'core/linear/W: has shape'),
     'unknown key': (lambda e, h: h['meta']['config']['model'].update(
         colour=1), 'model.colour: no such key'),
     'no configuration': (lambda e, h: h['meta'].pop('config'),
                          'no configuration'),
-    'no header': (lambda e, h: h.clear(), 'not a checkpoint')}
+    'no header': (lambda e, h: h.clear(), 'not a checkpoint'),
+    'billions of weights': (
+        lambda e, h: h['meta']['config']['model'].update(core_units=10 ** 6),
+        'weights are more than'),
+    'millions of weights': (
+        lambda e, h: h['meta']['config']['model'].update(core_units=5000),
+        'but its configuration describes 10')}
 
 
 @pytest.mark.parametrize('case', EDITS)
@@ -108,6 +120,36 @@ def test_what_does_not_fit_is_named(saved, case):
     problem = problem_of(checkpoint.load_checkpoint, saved[0])
     assert words in problem
     assert all(line.startswith(saved[0]) for line in problem.split('\n'))
+
+
+def member(content):
+    """Puts what is no array in the place of one."""
+    def change(path):
+        with zipfile.ZipFile(path) as old:
+            members = {name: old.read(name) for name in old.namelist()}
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as new:
+            for name, held in members.items():
+                new.writestr(
+                    name, content if name == 'core/linear/W.npy' else held)
+    return change
+
+
+def header(shape, dtype='<f4'):
+    text = repr({'descr': dtype, 'fortran_order': False, 'shape': shape})
+    return b'\x93NUMPY\1\0' + struct.pack('<H', len(text)) + text.encode()
+
+
+# What the fuzzer (scripts/fuzz.py) found, and what it was not to find.
+@pytest.mark.parametrize('content, words', [
+    (b'no header', 'core/linear/W is not an array'),
+    (header((2 ** 70,)), 'too large'), (header((2 ** 40,)), ''),
+    (header((-1,)), ''), (header('(' * 9), ''),
+    (header((4,), '<f4').replace(b"'<f4'", b'"(((("'), ''),
+    (header((1, 0)) + b'\0' * 2 ** 27, 'would inflate from')])
+def test_members_that_no_numpy_wrote(saved, content, words):
+    member(content)(saved[0])
+    problem = problem_of(checkpoint.load_checkpoint, saved[0])
+    assert problem.startswith(saved[0]) and words in problem
 
 
 @pytest.mark.parametrize('share', [0, 0.001, 0.1, 0.5, 0.9, 0.999])
@@ -141,6 +183,27 @@ def test_flipped_bits(saved):
         for name, param in model.namedparams():
             assert param.array.tobytes() == params[name].array.tobytes()
     assert refused > 100
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), cut=st.integers(0, 300), pasted=st.binary(max_size=60))
+def test_any_splice_is_harmless_or_named(tmp_path_factory, data, cut, pasted):
+    path = str(tmp_path_factory.mktemp('splice') / 'x.npz')
+    model = build_ram(CONFIG, make_streams(5)['weights'])
+    checkpoint.save_checkpoint(path, model, CONFIG, METRICS)
+    with open(path, 'rb') as file:
+        content = file.read()
+    place = data.draw(st.integers(0, len(content)))
+    with open(path, 'wb') as file:
+        file.write(content[:place] + pasted + content[place + cut:])
+    try:
+        loaded = checkpoint.load_checkpoint(path)
+    except RamError as error:
+        assert path in str(error)
+    else:
+        params = dict(loaded.model.namedparams())
+        for name, param in model.namedparams():
+            assert param.array.tobytes() == params[name].array.tobytes()
 
 
 @pytest.mark.parametrize('make', [

@@ -14,6 +14,7 @@ from ram.config import load_config
 from ram.config import reference
 from ram.config import SECTIONS
 from ram.errors import RamError
+from ram.networks import build_network
 from ram.ram import build_ram
 from ram.streams import make_streams
 
@@ -174,7 +175,7 @@ RANGES = {
         ['mnist', 'K-MNIST_2.0'], ['', '../x', 'a/b', '.x', 'é', 3]),
     'model.glimpses': ([1, 100], [0, 101, 2.0, '2', None, True]),
     'model.scales': ([1, 3], [0, 11]), 'model.scale_factor': ([2, 8], [0, 9]),
-    'model.core_units': ([1, 10 ** 6], [0, 10 ** 6 + 1]),
+    'model.core_units': ([1, 5000], [0, 10 ** 6 + 1]),
     'model.location_units': ([0], [-1]),
     'model.std': ([1e-9, 10, 1], [0, -1, 10.1, float('nan'), '1e-3']),
     'model.core': (['rnn'], ['RNN', 'gru', 1]),
@@ -354,6 +355,31 @@ def test_any_yaml_gives_a_configuration_or_problems(tmp_path_factory, tree):
         load_config(str(path))
     except RamError as error:
         assert error.problems
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.fixed_dictionaries({
+    'network': st.sampled_from(['ram', 'ram', 'fc', 'conv']),
+    'core': st.sampled_from(['lstm', 'rnn']),
+    'scales': st.integers(1, 3), 'glimpse_size': st.integers(1, 6),
+    'location_units': st.integers(0, 5), **{
+        f'{name}units': st.integers(1, 9) for name in (
+            '', 'what_', 'where_', 'glimpse_', 'core_')}}),
+    st.tuples(st.integers(10, 40), st.integers(10, 40)),
+    st.integers(1, 4), st.integers(2, 12))
+def test_the_weights_are_as_many_as_was_said(model, size, channels, classes):
+    config = config_from_dict({'model': model, 'data': {
+        'name': 'npz', 'file': 'x', 'image_size': list(size),
+        'channels': channels, 'classes': classes}}, 'test')
+    network = build_network(config, make_streams(0)['weights'])
+    assert config.parameters == sum(
+        param.size for param in network.params())
+
+
+def test_networks_beyond_memory_are_refused(tmp_path):
+    path = write(tmp_path, 'model: {core_units: 1000000}')
+    problem, = problems_of(load_config, path)
+    assert 'c.yaml: model: 4001' in problem and 'narrower' in problem
 
 
 def test_the_same_yaml_is_the_same_network(tmp_path):

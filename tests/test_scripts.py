@@ -52,3 +52,55 @@ def test_gpu_check_in_all_but_the_gpu(tmp_path):
         report = json.load(file)
     assert report['images_per_second']['8']['fused']['median'] > 0
     assert report['training']['validation_error'] < 100
+
+
+def test_chaos(tmp_path):
+    done = run(tmp_path, 'chaos.py', '--kills', '2', '--epochs', '3',
+               '--full-disk')
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().split('\n')[-1]
+    assert last.startswith('2 kills') and 'equal bit for bit' in last
+
+
+def test_soak(tmp_path):
+    (tmp_path / 'c.yaml').write_text(
+        'data: {name: synthetic, train_images: 400, validation: 50, '
+        'test_images: 10}\n'
+        'model: {glimpses: 2, core: rnn, core_units: 16}\n'
+        'training: {epochs: 10000}')
+    command = ['soak.py', 'c.yaml', '--out', 'run', '--minutes', '0.2',
+               '--every', '0.5', '--json', 'soak.json']
+    done = run(tmp_path, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(tmp_path / 'soak.json') as file:
+        report = json.load(file)
+    assert report['holds'] and report['epochs'] > 1
+    assert report['files'][1] >= 3  # it saw the process's own
+    assert (tmp_path / 'run' / 'snapshot.npz').exists()
+
+
+def test_fuzz(tmp_path):
+    done = run(tmp_path, 'fuzz.py', '--minutes', '0.02', '--engine', 'own',
+               '--findings', 'found', '--json', 'fuzz.json')
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(tmp_path / 'fuzz.json') as file:
+        results = json.load(file)
+    assert [result['target'] for result in results] == [
+        'config', 'idx', 'npz', 'checkpoint']
+    assert all(result['cases'] > 10 for result in results)
+    assert not os.listdir(tmp_path / 'found')
+
+
+def test_fuzz_finds(tmp_path):
+    # The same readers, one of which now falls over: it must be told.
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import ram.compat, ram.data.idx\n'
+        'def read(path, ndim):\n    raise ZeroDivisionError\n'
+        'ram.data.idx.read_idx = read\n')
+    done = subprocess.run(
+        [sys.executable, os.path.join(SCRIPTS, 'fuzz.py'), '--minutes',
+         '0.01', '--target', 'idx', '--engine', 'own', '--findings', 'found'],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)))
+    assert done.returncode == 1 and 'ZeroDivisionError in' in done.stdout
+    assert {'idx-1', 'idx-1.txt'} == set(os.listdir(tmp_path / 'found'))

@@ -10,6 +10,7 @@ from ram.data import mnist
 from ram.data import synthetic
 from ram.errors import RamError
 from ram.files import DAMAGED
+from ram.files import read_npz
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 12000, 2000
 
@@ -139,12 +140,7 @@ def _read_npz(path):
     remedy = ('make it with numpy.savez(file, images=..., labels=...): '
               'images (N, H, W) or (N, H, W, C), labels (N,)')
     try:
-        with numpy.load(path, allow_pickle=False) as file:
-            missing = {'images', 'labels'}.difference(file)
-            if missing:
-                raise RamError(f'{path}: has no array '
-                               f'{" and ".join(sorted(missing))}; {remedy}')
-            images, labels = file['images'], file['labels']
+        arrays = read_npz(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) or not os.path.isfile(path):
             raise RamError(f'{path}: {error.strerror or error}; name the '
@@ -152,8 +148,12 @@ def _read_npz(path):
         raise RamError(f'{path}: cannot be read ({error}); {remedy}')
     except DAMAGED as error:
         raise RamError(f'{path}: not a sound .npz file ({error}); {remedy}')
-    return _check_images(path, images, remedy), _check_labels(
-        path, labels, len(images), remedy)
+    missing = {'images', 'labels'}.difference(arrays)
+    if missing:
+        raise RamError(f'{path}: has no array '
+                       f'{" and ".join(sorted(missing))}; {remedy}')
+    images = _check_images(path, arrays['images'], remedy)
+    return images, _check_labels(path, arrays['labels'], len(images), remedy)
 
 
 def _check_images(path, images, remedy):

@@ -1,6 +1,11 @@
 import gzip
 import struct
 
+from hypothesis import example
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 import numpy
 import pytest
 
@@ -69,3 +74,32 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     path.write_bytes(gzip.compress(b'\0' * 10 ** 7))
     with pytest.raises(RamError, match='larger than the 1000 bytes'):
         read_idx(path, 3, limit=1000)
+
+
+@settings(max_examples=100, deadline=None)
+@given(npst.arrays('u1', npst.array_shapes(min_dims=1, max_dims=3)),
+       st.booleans())
+def test_any_images_come_back(tmp_path_factory, array, zipped):
+    path = tmp_path_factory.mktemp('idx') / 'x'
+    path.write_bytes(gzip.compress(content(array)) if zipped
+                     else content(array))
+    numpy.testing.assert_array_equal(read_idx(path, array.ndim), array)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.lists(st.tuples(
+    st.integers(0, 39), st.integers(0, 255)), max_size=5), st.booleans())
+@example(b'', [(4, 255)], False)  # 2^32 images, less a few
+def test_any_bytes_are_read_or_named(tmp_path_factory, tail, edits, zipped):
+    altered = bytearray(content())
+    for place, byte in edits:
+        altered[place] = byte
+    altered = bytes(altered) + tail
+    path = tmp_path_factory.mktemp('idx') / 'x'
+    path.write_bytes(gzip.compress(altered) if zipped else altered)
+    try:
+        array = read_idx(path, 3)
+    except RamError as error:
+        assert str(path) in str(error)
+    else:  # then the bytes are the header and the array, and nothing else
+        assert content(array) == altered

@@ -1,7 +1,13 @@
 import gzip
 import os
 import struct
+import tracemalloc
+import zipfile
 
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 import numpy
 import pytest
 
@@ -109,6 +115,54 @@ def test_what_is_no_npz_is_named(tmp_path, content):
     for name in (path, str(tmp_path / 'nothing.npz'), str(tmp_path)):
         with pytest.raises(RamError, match=name):
             load_splits(npz_config(name))
+
+
+@pytest.mark.parametrize('name', ['images', 'labels'])
+def test_members_that_are_no_arrays(tmp_path, name):
+    path = npz(tmp_path / 'x.npz', **arrays())
+    with zipfile.ZipFile(path) as old:
+        members = {entry: old.read(entry) for entry in old.namelist()}
+    with zipfile.ZipFile(path, 'w') as new:
+        for entry, content in members.items():
+            new.writestr(entry, content[6:] if name in entry else content)
+    with pytest.raises(RamError, match=f'{name} is not an array'):
+        load_splits(npz_config(path))
+
+
+@settings(max_examples=150, deadline=None)
+@given(images=npst.arrays(
+    st.sampled_from(['u1', 'f4', 'f8', '?', 'i2', 'c8', 'U2']),
+    npst.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=12)),
+    labels=npst.arrays(st.sampled_from(['u1', 'i8', 'f4', '?', 'u8']),
+                       npst.array_shapes(min_dims=0, max_dims=2, min_side=0,
+                                         max_side=12)))
+def test_any_arrays_give_images_or_a_problem(tmp_path_factory, images,
+                                             labels):
+    path = npz(tmp_path_factory.mktemp('npz') / 'x.npz', images=images,
+               labels=labels)
+    size = (list(images.shape) + [1, 1, 1])[1:3]
+    try:
+        data = npz_config(path, image_size=[max(n, 8) for n in size],
+                          validation=1, test_images=1)
+        splits = load_splits(data)
+    except RamError as error:
+        assert path in str(error)
+    else:
+        # Only what counts as images and classes is let through.
+        assert images.dtype.kind in 'uf' and labels.dtype.kind in 'iu'
+        assert labels.shape == images.shape[:1] and labels.max() < 3
+        assert sum(len(split.labels) for split in splits) == len(images)
+
+
+def test_a_bomb_is_not_inflated(tmp_path):
+    path = str(tmp_path / 'x.npz')
+    numpy.savez_compressed(path, images=numpy.zeros((2000, 300, 300), 'uint8'),
+                           labels=numpy.zeros(2000, 'int64'))
+    tracemalloc.start()
+    with pytest.raises(RamError, match='would inflate from'):
+        load_splits(npz_config(path))
+    assert tracemalloc.get_traced_memory()[1] < 2 ** 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize('values, key', [
