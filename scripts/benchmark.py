@@ -68,7 +68,7 @@ class Subject:
             trainer = build_trainer(config, splits, out, device,
                                     sys.stderr)[0]
         self.updater = trainer.updater
-        self.model = self.updater.get_optimizer('main').target.model
+        self.model = self.updater.get_optimizer('main').target.chain.model
         self.images = numpy.random.default_rng(1).random(
             (500, config.data.channels) + config.data.canvas_size, 'float32')
         self.labels = splits.test.labels

@@ -80,23 +80,49 @@ def test_gradients_in_closed_form():
         atol=1e-12)
 
 
-def test_choices_and_rewards_given_as_variables_are_cut():
+def test_choices_given_as_a_variable_are_cut():
     case = make()
-    choices = chainer.Variable(case['choices'])
-    log_pi = losses.log_pi(choices, case['means'], 0.3)
-    rewards = chainer.Variable(numpy.ones(4))
-    F.sum(losses.reinforce_loss(log_pi, rewards, case['baselines'])
-          + losses.baseline_loss(case['baselines'], rewards)).backward()
-    assert choices.grad is None and rewards.grad is None
+    case['choices'] = chainer.Variable(case['choices'])
+    losses.hybrid_loss(**case).total.backward()
+    assert case['choices'].grad is None
+
+
+@pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4)])
+def test_gradients_are_those_of_a_graph(steps, batch):
+    case, other = make(1, steps, batch), make(1, steps, batch)
+    losses.hybrid_loss(**case, reinforce_weight=0.3,
+                       baseline_weight=0.7).total.backward()
+    logits, means, baselines = (other[k] for k in (
+        'logits', 'means', 'baselines'))
+    rewards = (logits.array.argmax(axis=1) == other['labels']) * 1.0
+    z = (other['choices'] - means) / 0.3
+    log_pi = -0.5 * F.sum(z * z, axis=2)
+    (F.softmax_cross_entropy(logits, other['labels'])
+     - 0.3 * F.sum(log_pi * (rewards - baselines.array)) / batch
+     + 0.7 * F.mean((baselines - rewards) ** 2)).backward()
+    for name in ('logits', 'means', 'baselines'):
+        numpy.testing.assert_allclose(case[name].grad, other[name].grad,
+                                      atol=1e-12, err_msg=name)
+
+
+def test_dtype_stays():
+    case = make()
+    for name in ('logits', 'choices', 'means', 'baselines'):
+        array = chainer.as_array(case[name]).astype('float32')
+        case[name] = array if name == 'choices' else chainer.Variable(array)
+    loss = losses.hybrid_loss(**case, reinforce_weight=0.3)
+    loss.total.backward()
+    assert {term.dtype for term in loss} == {numpy.dtype('float32')}
+    for name in ('logits', 'means', 'baselines'):
+        assert case[name].grad.dtype == numpy.float32
 
 
 def test_log_pi_integrates_to_one():
     axis = numpy.arange(-4, 4, 0.02)
     x, y = numpy.meshgrid(axis, axis)
     points = numpy.stack([x, y], axis=-1).reshape(1, -1, 2)
-    means = chainer.Variable(numpy.broadcast_to(
-        numpy.array([0.3, -0.9]), points.shape).copy())
-    density = numpy.exp(losses.log_pi(points, means, 0.4).array)
+    density = numpy.exp(
+        losses.log_pi(points, numpy.array([0.3, -0.9]), 0.4))
     assert abs(density.sum() * 0.02 ** 2 - 1) < 1e-6
 
 
@@ -121,11 +147,13 @@ class TestExactPolicyGradient:
         means = chainer.Variable(
             numpy.broadcast_to(self.mean, (1, self.count, 2)).copy())
         drawn = means.array + self.std * rng.standard_normal(means.shape)
-        rewards = (drawn[0].sum(axis=1) > 0.2).astype('float64')
+        # Class 1 is believed in, and is right where it is rewarded.
+        logits = chainer.Variable(numpy.tile([0.0, 1.0], (self.count, 1)))
+        labels = (drawn[0].sum(axis=1) > 0.2).astype('int32')
         baselines = chainer.Variable(
             numpy.full((1, self.count), float(baseline)))
-        losses.reinforce_loss(losses.log_pi(drawn, means, self.std), rewards,
-                              baselines).backward()
+        losses.hybrid_loss(logits, labels, drawn, means, self.std,
+                           baselines).reinforce.backward()
         # The loss is the mean of -R, so each sample has -1 / count of it.
         return -means.grad[0] * self.count
 

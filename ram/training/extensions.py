@@ -14,6 +14,7 @@ from ram import checkpoint
 from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
+from ram.training.flat import flatten
 
 
 class LearningRate(extension.Extension):
@@ -139,15 +140,15 @@ class AverageWeights(extension.Extension):
     priority = extension.PRIORITY_WRITER + 50  # before it is measured
 
     def __init__(self, model, decay):
-        self._source = model
         self._decay = decay
         self.model = model.copy('copy')
+        self._average = flatten(self.model)
 
     def __call__(self, trainer):
         t = trainer.updater.iteration
         step = 1 - min(self._decay, t / (t + 10))
-        for average, param in zip(self.model.params(), self._source.params()):
-            average.array += step * (param.array - average.array)
+        weights = trainer.updater.get_optimizer('main').target.vector.array
+        self._average += step * (weights - self._average)
 
     def serialize(self, serializer):
         self.model.serialize(serializer['model'])
@@ -193,7 +194,7 @@ def refuse_infinite(trainer, snapshot):
 
     """
     for name, param in trainer.updater.get_optimizer(
-            'main').target.namedparams():
+            'main').target.chain.namedparams():
         if not bool(param.xp.isfinite(param.array).all()):
             _stop(trainer, snapshot, f'the weight {name} became infinite')
 

@@ -32,11 +32,13 @@ from ram.training.extensions import LearningRate
 from ram.training.extensions import Narrowing
 from ram.training.extensions import Snapshot
 from ram.training.extensions import Validation
+from ram.training.flat import Adam
+from ram.training.flat import FlatChain
 from ram.training.ranks import Alone
 from ram.training.train_chain import build_train_chain
 
 OPTIMIZERS = {
-    'adam': lambda t: chainer.optimizers.Adam(t.learning_rate),
+    'adam': lambda t: Adam(t.learning_rate),
     'momentum_sgd': lambda t: chainer.optimizers.MomentumSGD(
         t.learning_rate, t.momentum),
     'nesterov': lambda t: chainer.optimizers.NesterovAG(
@@ -313,7 +315,9 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    optimizer.setup(chain)
+    flat = FlatChain(chain)
+    optimizer.setup(flat)
+    optimizer.add_hook(flat.gather, 'gather', 'pre')
     if ranks.size > 1:
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if config.training.clip is not None:
@@ -334,6 +338,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     stop = _Stop(config.training.epochs, config.training.early_stopping, best,
                  ranks)
     trainer = training.Trainer(updater, stop, out)
+    # It reports, not the one parameter that the optimizer sees.
+    trainer.reporter.add_observer('main', chain)
     trainer.extend(Finite(snapshot.path, ranks))
     if average is not None:
         trainer.extend(average)

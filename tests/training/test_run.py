@@ -146,7 +146,7 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
             compared += 1
             for other in runs[1:]:
                 assert runs[0][key].tobytes() == other[key].tobytes(), key
-    assert compared > 50  # weights, the optimizer's state, generators
+    assert compared > 30  # weights, the optimizer's state, generators
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path):
@@ -252,7 +252,7 @@ def test_the_deviation_falls_to_the_models_own(tmp_path):
     os.mkdir(tmp_path / 'run')
     trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
                                       CPU, io.StringIO())
-    model = trainer.updater.get_optimizer('main').target.model
+    model = trainer.updater.get_optimizer('main').target.chain.model
     forward, seen = model.forward, []
 
     def noting(images, first, noise):
@@ -285,7 +285,7 @@ def test_a_run_starts_from_another_ones_weights(tmp_path):
     trainer, _, _ = run.build_trainer(config, splits,
                                       str(tmp_path / 'second'), CPU,
                                       io.StringIO())
-    model = trainer.updater.get_optimizer('main').target.model
+    model = trainer.updater.get_optimizer('main').target.chain.model
     params = dict(checkpoint.load_checkpoint(best).model.namedparams())
     for name, param in model.namedparams():
         assert param.array.tobytes() == params[name].array.tobytes(), name
@@ -311,7 +311,7 @@ def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     os.mkdir(tmp_path / 'run')
     trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
                                       CPU, io.StringIO())
-    model = trainer.updater.get_optimizer('main').target.model
+    model = trainer.updater.get_optimizer('main').target.chain.model
     seen = []
 
     def watch(trainer):

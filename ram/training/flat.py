@@ -1,0 +1,117 @@
+"""All parameters as one vector, which an optimizer passes over once."""
+
+import chainer
+from chainer.optimizers import adam
+import numpy
+
+_BLOCK = 2 ** 14  # elements: a block and what is made of it stay in the cache
+
+
+def flatten(link):
+    """Moves the parameters of a link into one vector.
+
+    Args:
+        link (chainer.Link): Its parameters become views of the vector, in
+            the order of their names.
+
+    Returns:
+        array: (number of weights,), on the link's device.
+
+    """
+    params = _ordered(link)
+    xp = link.xp
+    vector = xp.concatenate([param.array.ravel() for param in params])
+    end = 0
+    for param in params:
+        begin, end = end, end + param.size
+        param.array = vector[begin:end].reshape(param.shape)
+    return vector
+
+
+def _ordered(link):
+    return [param for _, param in sorted(link.namedparams())]
+
+
+class FlatChain(chainer.Chain):
+    """A chain as optimizers see it: with one parameter.
+
+    What an optimizer does parameter by parameter (norms, clipping, moments,
+    the sum over processes) it does here once.
+
+    Args:
+        chain (chainer.Chain): With all parameters initialized, on its device.
+
+    Attributes:
+        chain (chainer.Chain): The same, whose parameters are now views of
+            this one's.
+
+    """
+
+    def __init__(self, chain):
+        super().__init__()
+        self.chain = chain  # no child: its parameters are not seen
+        self._views = _ordered(chain)
+        vector = flatten(chain)
+        with self.init_scope():
+            self.vector = chainer.Parameter(vector)
+        self._gradient = self.xp.empty_like(vector)
+
+    @property
+    def xp(self):
+        return self.chain.xp
+
+    def forward(self, *args):
+        """The chain's loss."""
+        return self.chain(*args)
+
+    def cleargrads(self):
+        # Not the vector's, which gather fills anew.
+        self.chain.cleargrads()
+
+    def gather(self, optimizer):
+        """An optimizer hook, the first: brings the gradients together.
+
+        What no term of the loss reached has none, that is, zero.
+        """
+        self.xp.concatenate(
+            [(self.xp.zeros_like(param.array) if param.grad is None
+              else param.grad).ravel() for param in self._views],
+            out=self._gradient)
+        self.vector.grad = self._gradient
+
+    def serialize(self, serializer):
+        # The vector is what the chain's parameters are views of.
+        self.chain.serialize(serializer)
+
+
+class Adam(chainer.optimizers.Adam):
+    """Chainer's Adam, with a pass on the CPU that stays in the cache."""
+
+    def create_update_rule(self):
+        return _AdamRule(self.hyperparam)
+
+
+class _AdamRule(adam.AdamRule):
+
+    def update_core_cpu(self, param):
+        """Kingma and Ba's update, Chainer's own, block by block in place."""
+        hp = self.hyperparam
+        rate = self.alpha_t  # with the corrections for a young m and v
+        whole = [a.ravel() for a in (param.array, param.grad,
+                                     self.state['m'], self.state['v'])]
+        room = numpy.empty(min(_BLOCK, param.size), param.dtype)
+        for begin in range(0, param.size, _BLOCK):
+            w, g, m, v = (a[begin:begin + _BLOCK] for a in whole)
+            step = room[:len(w)]
+            numpy.subtract(g, m, out=step)
+            step *= 1 - hp.beta1
+            m += step
+            numpy.multiply(g, g, out=step)
+            step -= v
+            step *= 1 - hp.beta2
+            v += step
+            numpy.sqrt(v, out=step)
+            step += hp.eps
+            numpy.divide(m, step, out=step)
+            step *= rate
+            w -= step
