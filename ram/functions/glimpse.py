@@ -36,30 +36,44 @@ def patch_start(locations, image_size, side):
     return tuple(starts)
 
 
-def summed_area_table(images):
+def summed_area_table(images, out=None):
     """Sums over all the top left rectangles of each image.
 
     Args:
         images (array): (B, C, H, W) float.
+        out (array): A table of images of the same shape, to be filled anew;
+            made here if left out.
 
     Returns:
         array: (B, C, H + 1, W + 1) float64; entry (i, j) is the sum of
         ``images[..., :i, :j]``. In float32 the differences of large sums
-        would lose the small values.
+        would lose the small values. On the CPU the images lie innermost in
+        memory.
 
     """
     xp = chainer.backend.get_array_module(images)
     batch, channels, height, width = images.shape
-    table = xp.zeros((batch, channels, height + 1, width + 1), 'float64')
-    inner = table[:, :, 1:, 1:]
-    xp.cumsum(images, axis=3, dtype='float64', out=inner)
     if xp is not numpy:
+        table = xp.zeros((batch, channels, height + 1, width + 1), 'float64')
+        inner = table[:, :, 1:, 1:]
+        xp.cumsum(images, axis=3, dtype='float64', out=inner)
         xp.cumsum(inner, axis=2, out=inner)
         return table
-    # NumPy adds whole rows in half the time that its cumsum takes.
+    # A sum waits for the one before it, which keeps a processor idle; those
+    # of many images, side by side, take a third of the time.
+    if out is None:
+        out = numpy.empty((height + 1, width + 1, batch, channels),
+                          'float64').transpose(2, 3, 0, 1)
+    sums = out.transpose(2, 3, 0, 1)
+    pixels = numpy.ascontiguousarray(images.transpose(2, 3, 0, 1))
+    sums[0] = 0
+    sums[:, 0] = 0
+    for column in range(width):
+        numpy.add(sums[1:, column], pixels[:, column],
+                  out=sums[1:, column + 1])
     for row in range(1, height):
-        inner[:, :, row] += inner[:, :, row - 1]
-    return table
+        sums[row + 1] += sums[row]
+    return out
 
 
 def glimpse(images, locations, size, scales=1, factor=2, table=None,
@@ -102,14 +116,15 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
                         xp.ascontiguousarray(locations), factor, table,
                         retina)
         return retina
+    images = numpy.ascontiguousarray(images)
     retina[:, 0] = _read(images, locations, size)
     for j in range(1, scales):
         step = factor ** j
         rows, columns = patch_start(locations, (height, width), size * step)
         # Cells beyond the border shrink to nothing, which is zero padding.
-        edges = xp.arange(size + 1) * step
-        rows = xp.clip(rows[:, None] + edges, 0, height)
-        columns = xp.clip(columns[:, None] + edges, 0, width)
+        edges = numpy.arange(size + 1) * step
+        rows = numpy.clip(rows[:, None] + edges, 0, height)
+        columns = numpy.clip(columns[:, None] + edges, 0, width)
         corners = _gather(table, rows, columns)
         strips = corners[:, :, 1:] - corners[:, :, :-1]
         retina[:, j] = (strips[..., 1:] - strips[..., :-1]) / step ** 2
@@ -132,9 +147,11 @@ def _read(images, locations, size):
 
 def _gather(planes, rows, columns):
     """(B, C, R, S) entries of (B, C, H, W) planes at (B, R) and (B, S)."""
-    xp = chainer.backend.get_array_module(planes)
-    batch, channels, height, width = planes.shape
-    offsets = xp.arange(batch * channels).reshape(batch, channels, 1, 1)
-    index = (offsets * (height * width)
-             + (rows * width)[:, None, :, None] + columns[:, None, None, :])
-    return planes.reshape(-1).take(index)
+    # One index serves for all four axes, in whichever order they lie.
+    steps = [step // planes.itemsize for step in planes.strides]
+    index = (numpy.arange(planes.shape[0])[:, None, None, None] * steps[0]
+             + numpy.arange(planes.shape[1])[:, None, None] * steps[1]
+             + (rows * steps[2])[:, None, :, None]
+             + (columns * steps[3])[:, None, None, :])
+    return numpy.lib.stride_tricks.as_strided(
+        planes, (planes.size,), (planes.itemsize,)).take(index)

@@ -110,6 +110,15 @@ class Workspace:
         self.d_encoded = make(T, B, what + where)
         self.d_hidden = make(T - 1, B, hidden)
         self.d_states = make(T - 1, B, units)
+        self._table = None
+
+    def table(self, images):
+        """:func:`summed_area_table`, in the memory of the last batch's."""
+        shape = numpy.add(images.shape, (0, 0, 1, 1))
+        if self._table is not None and self._table.shape != tuple(shape):
+            self._table = None
+        self._table = summed_area_table(images, self._table)
+        return self._table
 
 
 def _key(xp, dtype, batch, channels, setting, weights):
@@ -307,7 +316,7 @@ def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
     core_W, core_b = core
     what, g = ws.what.shape[1], ws.g.shape[1]
     out_b = weights.what_out_b + weights.where_out_b
-    table = summed_area_table(images) if setting.scales > 1 else None
+    table = ws.table(images) if setting.scales > 1 else None
     for t in range(setting.glimpses):
         looked, encoded, x, z = ws.looked[t], ws.encoded[t], ws.x[t], ws.z[t]
         ops.look_at(drawn[t], looked, locations[t])
