@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy
 from PIL import Image
 import pytest
 
+from ram.checkpoint import read_arrays
 from ram.cli import main
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -251,3 +253,33 @@ def test_problems_are_told_all_at_once(at, tmp_path, capsys):
     lines = capsys.readouterr().err.strip().split('\n')
     assert len(lines) == 3 and all('c.yaml: ' in line for line in lines)
     assert not (tmp_path / 'runs').exists()
+
+
+@pytest.mark.parametrize('command, limit', [
+    *((f'train @/c.yaml --out {size}', size)
+      for size in (100, 1500, 4000, 9000, 14000, 20000)),
+    ('render @/run/best.npz --out look.gif', 2000),
+    ('render @/run/best.npz --out look.png', 2000),
+    ('evaluate @/run/best.npz --json e.json', 100),
+    ('data preview @/c.yaml --out seen.png', 2000)])
+def test_a_full_disk_is_one_line(command, limit, at):
+    """No file may grow beyond the limit: each kind meets it somewhere."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'ram'] + at(command.split()),
+        capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=TOP),
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (limit, limit)))
+    lines = done.stderr.strip().split('\n')
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert lines[0].startswith('ram: ') and 'cannot be written' in lines[0]
+    for folder, _, names in os.walk('.'):
+        for name in names:
+            path = os.path.join(folder, name)
+            # What is there is whole, and nothing half-written is.
+            assert not name.endswith('.part')
+            if name.endswith('.npz'):
+                read_arrays(path, 'snapshot' if 'snapshot' in name
+                            else 'checkpoint')
+            elif name in ('log', 'versions.json'):
+                with open(path) as file:
+                    json.load(file)
