@@ -447,8 +447,8 @@ def draw(path):
     for axis in axes:
         handles.update(dict(zip(*reversed(
             axis.get_legend_handles_labels()))))
-    figure.legend(handles.values(), handles.keys(), loc='outside upper right',
-                  ncols=3, frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc='upper right', ncol=3,
+                  frameon=False)
     with replacing(path) as file:
         figure.savefig(file, format='png', dpi=110)
     pyplot.close(figure)
