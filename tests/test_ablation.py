@@ -1,0 +1,67 @@
+"""The ablation, on trainings of a second."""
+
+import importlib.util
+import json
+import os
+import sys
+
+import pytest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture
+def ablation(tmp_path, monkeypatch):
+    """The script with a recipe and a README of its own."""
+    monkeypatch.syspath_prepend(os.path.join(TOP, 'scripts'))
+    spec = importlib.util.spec_from_file_location(
+        'ablation', os.path.join(TOP, 'scripts', 'ablation.py'))
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    (tmp_path / 'toy.yaml').write_text(
+        'data: {name: synthetic, train_images: 300, validation: 100, '
+        'test_images: 60}\n'
+        'model: {glimpses: 2, core: rnn, core_units: 8}\n'
+        'training: {batch_size: 32}\n')
+    (tmp_path / 'README.md').write_text(
+        'before\n<!-- ablation -->\nold\n<!-- /ablation -->\nafter\n')
+    monkeypatch.setattr(script, 'TOP', str(tmp_path))
+    monkeypatch.setattr(script, 'BASE', 'toy.yaml')
+    monkeypatch.setattr(script, 'EPOCHS', 2)
+    monkeypatch.setattr(script, 'RECORD', str(tmp_path / 'ablation.json'))
+    monkeypatch.setattr(script, 'CHANGES', {
+        'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']})
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', [
+            'ablation.py', '--runs', str(tmp_path / 'runs'), *arguments])
+        return script.main()
+
+    return call
+
+
+def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
+    assert ablation('--jobs', '2') == 0
+    with open(tmp_path / 'ablation.json') as file:
+        record = json.load(file)
+    for row, name in zip(record['rows'], ('as-it-is', 'learning_rate=0.1')):
+        with open(tmp_path / 'runs' / name / 'log') as file:
+            curve = [e['validation/main/error'] for e in json.load(file)]
+        assert len(curve) == 2 and row['error'] == min(curve)
+        assert row['interval'][0] < row['error'] < row['interval'][1]
+    with open(tmp_path / 'runs' / 'learning_rate=0.1' / 'config.yaml') as file:
+        assert 'learning_rate: 0.1' in file.read()
+    readme = (tmp_path / 'README.md').read_text()
+    assert readme.startswith('before') and readme.endswith('after\n')
+    assert 'old' not in readme and '| a rate of 0.1 | ' in readme
+    stamp = os.stat(tmp_path / 'runs' / 'as-it-is' / 'last.npz').st_mtime_ns
+    assert ablation() == 0  # nothing is left to train
+    assert os.stat(tmp_path / 'runs' / 'as-it-is' /
+                   'last.npz').st_mtime_ns == stamp
+
+
+def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
+    assert ablation('--set', 'training.batch_size=9999') == 2
+    told = capsys.readouterr().err
+    assert 'as it is: ended with status 2; see ' in told
+    assert not os.path.exists(tmp_path / 'ablation.json')
