@@ -17,7 +17,7 @@ from ram.files import replacing
 from ram.inspection import numbers
 from ram.visualizations import sheet
 from ram.visualizations import trajectories as drawing
-from ram.visualizations.inspection import save_pictures
+from ram.visualizations.policy import save_pictures
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'report.html')
 _CLASSES = 10  # bars of an example, at most
@@ -39,7 +39,7 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
         origin (dict): Plain JSON types to keep with the numbers;
             ``checkpoint`` and ``split`` are shown.
         progress (callable): See
-            :func:`ram.visualizations.inspection.save_pictures`.
+            :func:`ram.visualizations.policy.save_pictures`.
 
     Returns:
         list of str: The files: ``index.html``, ``inspect.json``, pictures.
@@ -100,8 +100,8 @@ def _facts(told, patch_sizes):
 
 
 def _by_glimpse(told):
-    """Rows of words, the heads of the columns first."""
-    columns = [
+    """Rows of words, a column each glimpse; the first row is its head."""
+    rows = [
         ['glimpse'] + [str(t + 1)
                        for t in range(len(told['error_by_glimpse']))],
         ['right, %'] + [f'{100 - error:.2f}'
@@ -109,9 +109,9 @@ def _by_glimpse(told):
         ['median way to it, pixels', '\u2013'] + [
             f'{length:.1f}' for length in told['saccades']['median']]]
     if told['inside_digit'] is not None:
-        columns.append(['in the digit\u2019s square, %'] + [
+        rows.append(['in the digit\u2019s square, %'] + [
             f'{100 * share:.1f}' for share in told['inside_digit']])
-    return list(zip(*columns))
+    return rows
 
 
 def _example(kind, index, trajectory, patch_sizes):

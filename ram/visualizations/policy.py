@@ -512,7 +512,7 @@ def _draw_path(ax, means, covariances):
                            markeredgewidth=0.8, zorder=4 + t))
         sheet.text(ax, x, y, str(t + 1), size=FONT - 4, weight='bold',
                    color='black', ha='center', va='center_baseline',
-                   zorder=4.5 + t)
+                   zorder=4.5 + t, clip_on=True)
 
 
 def _number_cells(ax, xs, ys, values, words, low, high, size):
