@@ -327,18 +327,21 @@ def _verify(args):
     return 0 if holds else 1
 
 
-def _load(args, glimpses=False):
-    """The checkpoint on its device, its canvases, and chance's generators."""
+def _load(args):
+    """The checkpoint on its device, and its images."""
     loaded = checkpoint.load_checkpoint(args.checkpoint)
-    if glimpses and loaded.config.model.network != 'ram':
-        raise RamError(f'{args.checkpoint}: a baseline ('
-                       f'{loaded.config.model.network}), which takes no '
-                       'glimpses; name the checkpoint of a RAM')
     loaded.model.to_device(get_device(args.device))
     splits = load_splits(loaded.config.data, args.data_root)
     canvases = fixed_canvases(loaded.config.data, splits, args.split)
     streams = evaluation_streams(loaded.config.data, args.split)
     return loaded, canvases, streams
+
+
+def _require_glimpses(args, loaded):
+    if loaded.config.model.network != 'ram':
+        raise RamError(f'{args.checkpoint}: a baseline ('
+                       f'{loaded.config.model.network}), which takes no '
+                       'glimpses; name the checkpoint of a RAM')
 
 
 def _evaluate(args):
@@ -387,7 +390,8 @@ def _evaluate(args):
 def _render(args):
     # Drawing is slow to import and needed by this command alone.
     from ram import visualizations
-    loaded, (images, labels, _), streams = _load(args, glimpses=True)
+    loaded, (images, labels, _), streams = _load(args)
+    _require_glimpses(args, loaded)
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):
         raise RamError(f'--indices {max(indices)}: there are {len(images)} '
@@ -401,7 +405,8 @@ def _render(args):
 
 def _inspect(args):
     from ram import visualizations
-    loaded, canvases, _ = _load(args, glimpses=True)
+    loaded, canvases, _ = _load(args)
+    _require_glimpses(args, loaded)
     make_folder(args.out)
 
     def streams():
@@ -420,7 +425,7 @@ def _inspect(args):
         args.out, result, examples, loaded.config.model.patch_sizes,
         {'checkpoint': args.checkpoint, 'split': args.split,
          'chosen': chosen, 'metrics': loaded.metrics,
-         'config': loaded.config.as_dict()}, _bar('drawing'))
+         'config': loaded.config.as_dict()}, progress=_bar('drawing'))
     print('written: ' + ' '.join(files))
 
 

@@ -53,7 +53,7 @@ class Picture(NamedTuple):
 
 
 def save_pictures(folder, inspection, hardest, oddest, patch_sizes,
-                  progress=None):
+                  class_names=None, progress=None):
     """Writes a PNG of everything in an inspection.
 
     Args:
@@ -64,6 +64,8 @@ def save_pictures(folder, inspection, hardest, oddest, patch_sizes,
             furthest from their class's; none where no path is chosen.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
         progress (callable): Called with the pictures written, and those to
             write in all, after each.
 
@@ -74,7 +76,7 @@ def save_pictures(folder, inspection, hardest, oddest, patch_sizes,
         RamError: Where one cannot be written.
 
     """
-    drawn = _drawn(inspection)
+    drawn = _drawn(inspection, class_names)
     filmed = [(picture, trajectories) for picture, trajectories in (
         (HARDEST, hardest), (ODDEST, oddest)) if trajectories]
     pictures = []
@@ -90,7 +92,7 @@ def save_pictures(folder, inspection, hardest, oddest, patch_sizes,
         done(picture)
     for picture, trajectories in filmed:
         save_trajectories(os.path.join(folder, picture.name), trajectories,
-                          patch_sizes)
+                          patch_sizes, class_names)
         done(picture)
     return pictures
 
@@ -104,7 +106,7 @@ ODDEST = Picture(
     'first place aside.')
 
 
-def _drawn(inspection):
+def _drawn(inspection, names):
     """The other pictures, each with what draws it."""
     on_canvas = inspection.on_digit is not None
     first, some = inspection.first, _some(inspection)
@@ -123,7 +125,7 @@ def _drawn(inspection):
             'middles of the glimpses and is darkest in its own fullest cell. '
             'Glimpses further away are not shown.'),
             lambda: draw_heat_maps(inspection.on_digit, inspection.digits,
-                                   some)))
+                                   some, names)))
     pictures += [
         (Picture(
             'heat_image.png', 'Where glimpses land on the image',
@@ -136,14 +138,14 @@ def _drawn(inspection):
                 'the map that is seen from the digit.')),
             lambda: draw_heat_maps(
                 inspection.on_image,
-                None if on_canvas else inspection.digits, some)),
+                None if on_canvas else inspection.digits, some, names)),
         (Picture(
             'paths.png', 'The mean path' + (
                 ', seen from the digit' if on_canvas else ''),
             'Numbers are the mean places of the glimpses on the mean digit; '
             'an ellipse spans a standard deviation around each.'),
             lambda: draw_paths(inspection.paths, inspection.digits, some,
-                               on_canvas))]
+                               on_canvas, names))]
     if len(inspection.saccades):
         pictures.append((Picture(
             'saccades.png', 'How far it moves its eye',
@@ -162,7 +164,7 @@ def _drawn(inspection):
             'confusion.png', 'What it takes for what',
             'Rows: the class; columns: what it was taken for. The darker, '
             'the more frequent a mistake.'),
-            lambda: draw_confusion(inspection.evaluation.confusion))]
+            lambda: draw_confusion(inspection.evaluation.confusion, names))]
 
 
 def draw_accuracy(evaluation):
@@ -199,7 +201,7 @@ def draw_accuracy(evaluation):
     return [ax]
 
 
-def draw_heat_maps(heat_map, digits=None, classes=None):
+def draw_heat_maps(heat_map, digits=None, classes=None, class_names=None):
     """Draws where glimpses land: a column each glimpse, a row each class.
 
     Args:
@@ -208,6 +210,8 @@ def draw_heat_maps(heat_map, digits=None, classes=None):
             draw, with their square, at (0, 0).
         classes (list of int): The rows, below that of all classes; all of
             them if left out.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
 
     Returns:
         list of matplotlib.axes.Axes: In pixels, y downwards; row by row.
@@ -217,7 +221,9 @@ def draw_heat_maps(heat_map, digits=None, classes=None):
     classes = list(range(count)) if classes is None else classes
     zoom = max(1, 144 // max(rows, columns)) / _PIXELS
     width, height = columns * zoom, rows * zoom
-    left = 34
+    names = sheet.short_names(count, class_names) + ['all']
+    left = GAP + 8 + max(sheet.text_width(names[k], pixels=_PIXELS)
+                         for k in [count] + classes)
     title = 'Where glimpses land (darkest: most)'
     if len(classes) < count:
         title += f'; {len(classes)} of {count} classes'
@@ -236,14 +242,14 @@ def draw_heat_maps(heat_map, digits=None, classes=None):
             if digits is not None:
                 _outline(ax, digits[k])
             if t == 0:
-                _beside(ax, 'all' if k == count else str(k))
+                _beside(ax, names[k])
             if row == 0:
                 sheet.note(ax, f'glimpse {t + 1}', 6)
             axes.append(ax)
     return axes
 
 
-def draw_paths(paths, digits, classes=None, beyond=False):
+def draw_paths(paths, digits, classes=None, beyond=False, class_names=None):
     """Draws mean paths on mean digits, that of all classes first.
 
     Args:
@@ -251,6 +257,8 @@ def draw_paths(paths, digits, classes=None, beyond=False):
         digits (array): (K + 1, h, w) float: mean digits.
         classes (list of int): Which; all of them if left out.
         beyond (bool): Show half a digit around it too.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
 
     Returns:
         list of matplotlib.axes.Axes: In pixels of the digit, y downwards.
@@ -258,6 +266,7 @@ def draw_paths(paths, digits, classes=None, beyond=False):
     """
     height, width = digits.shape[1:]
     count = len(digits) - 1
+    names = sheet.short_names(count, class_names) + ['all']
     shown = [count] + (list(range(count)) if classes is None else classes)
     margin = max(height, width) // 2 if beyond else 0
     zoom = 156 / (max(height, width) + 2 * margin)
@@ -272,8 +281,7 @@ def draw_paths(paths, digits, classes=None, beyond=False):
         ax = sheet.add_axes(figure, GAP + column * (across + GAP),
                             _TOP + row * (down + 18 + GAP) + 18, across, down)
         sheet.clear_axes(ax, width, height, margin)
-        sheet.note(ax, 'all' if k == count else str(k), 4, color=INK,
-                   weight='bold')
+        sheet.note(ax, names[k], 4, color=INK, weight='bold')
         ax.imshow(digits[k], cmap='Greys', vmin=0, vmax=1.6,
                   extent=(0, width, height, 0), interpolation='nearest')
         _frame(ax)
@@ -361,22 +369,28 @@ def draw_first_locations(first, aspect=1.):
     return axes
 
 
-def draw_confusion(confusion):
+def draw_confusion(confusion, class_names=None):
     """Draws which class is taken for which.
 
     Args:
         confusion (array): (K, K) int; entry (i, j) counts the images of
             class i that were taken for class j.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
 
     Returns:
         list of matplotlib.axes.Axes: One; classes along both axes.
 
     """
     classes = len(confusion)
+    names = sheet.short_names(classes, class_names)
+    room = max(sheet.text_width(name, pixels=_PIXELS) for name in names)
+    upright = room > 28  # names that do not fit side by side
+    top = _TOP + (room if upright else 18)
     side = min(max(34 * classes, 200), 680)
     figure = _figure('Class (row) and what it was taken for (column)',
-                     side + 60, _TOP + side + 34)
-    ax = _chart(figure, 44, _TOP + 18, side, side)
+                     room + side + 40, top + side + GAP)
+    ax = _chart(figure, GAP + 10 + room, top, side, side)
     mistakes = confusion * (1 - numpy.eye(classes, dtype=int))
     high = max(int(mistakes.max()), 1)
     ax.imshow(mistakes, cmap=_BAD, vmin=0, vmax=high, aspect='auto',
@@ -387,8 +401,10 @@ def draw_confusion(confusion):
     for k in range(classes):
         ax.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor='#eeeeee'))
     ticks = numpy.arange(0, classes, -(-classes // 40))
-    _ticks(ax, ticks, ticks)
+    _ticks(ax, ticks, ticks, [names[k] for k in ticks])
     ax.xaxis.tick_top()
+    if upright:
+        ax.tick_params(axis='x', labelrotation=90)
     for spine in ax.spines.values():
         spine.set_visible(True)
     if classes <= CLASSES:
@@ -429,13 +445,15 @@ def _chart(figure, x, y, width, height):
     return ax
 
 
-def _ticks(ax, x, y):
-    """Numbers along the axes, whatever the reader's settings."""
-    style = {'family': sheet.FAMILY, 'fontsize': FONT - 2, 'color': FAINT}
-    ax.set_xticks(x)
-    ax.set_xticklabels([f'{value:g}'.replace('-', '\u2212') for value in x], **style)
-    ax.set_yticks(y)
-    ax.set_yticklabels([f'{value:g}'.replace('-', '\u2212') for value in y], **style)
+def _ticks(ax, x, y, names=None):
+    """Numbers or names along the axes, whatever the reader's settings."""
+    for places, set_ticks, set_labels in (
+            (x, ax.set_xticks, ax.set_xticklabels),
+            (y, ax.set_yticks, ax.set_yticklabels)):
+        set_ticks(places)
+        set_labels([sheet.plain(name) for name in names or [
+            f'{place:g}'.replace('-', '\u2212') for place in places]],
+            family=sheet.FAMILY, fontsize=FONT - 2, color=FAINT)
 
 
 def _name_axes(ax, x, y=None):
@@ -447,7 +465,7 @@ def _name_axes(ax, x, y=None):
 
 def _beside(ax, words):
     """Words to the left of axes."""
-    ax.annotate(words, (0, 0.5), (-8, 0), xycoords='axes fraction',
+    ax.annotate(sheet.plain(words), (0, 0.5), (-8, 0), xycoords='axes fraction',
                 textcoords='offset points', ha='right', va='center',
                 family=sheet.FAMILY, fontsize=FONT, color=INK,
                 annotation_clip=False)

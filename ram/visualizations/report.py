@@ -20,12 +20,12 @@ from ram.visualizations import trajectories as drawing
 from ram.visualizations.policy import save_pictures
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'report.html')
-_CLASSES = 10  # bars of an example, at most
+_CLASSES = 10  # bars of an example, and one more if none is the true class
 _STRIP = 6  # examples in a picture
 
 
 def save_inspection(folder, inspection, examples, patch_sizes, origin,
-                    progress=None):
+                    class_names=None, progress=None):
     """Writes a page, its pictures and its numbers.
 
     Args:
@@ -38,6 +38,8 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
             finest first.
         origin (dict): Plain JSON types to keep with the numbers;
             ``checkpoint`` and ``split`` are shown.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
         progress (callable): See
             :func:`ram.visualizations.policy.save_pictures`.
 
@@ -52,7 +54,7 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
         folder, inspection,
         *([trajectory for kind, _, trajectory in examples if kind == wanted]
           [:_STRIP] for wanted in ('hardest', 'oddest')),
-        patch_sizes, progress)
+        patch_sizes, class_names, progress)
     told = {**origin, **numbers(inspection)}
     names = ['index.html', 'inspect.json'] + [p.name for p in pictures]
     paths = [os.path.join(folder, name) for name in names]
@@ -64,20 +66,22 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
         f'{origin["checkpoint"]} on {told["n"]} {origin["split"]} images',
         _facts(told, patch_sizes), _table(_by_glimpse(told)),
         '\n'.join(_figure(folder, picture) for picture in pictures),
-        [_example(*example, patch_sizes) for example in examples])
+        {'names': sheet.short_names(len(told['confusion']), class_names),
+         'examples': [_example(*example, patch_sizes)
+                      for example in examples]})
     with replacing(paths[0]) as file:
         file.write(page.encode())
     return paths
 
 
-def _page(title, facts, table, pictures, examples):
+def _page(title, facts, table, pictures, data):
     with open(_TEMPLATE, encoding='utf-8') as file:
         page = file.read()
     parts = {
         'title': html.escape(title), 'colours': _colours(), 'facts': facts,
         'table': table, 'pictures': pictures,
         # No text within may end the script.
-        'examples': json.dumps(examples, separators=(',', ':')).replace(
+        'data': json.dumps(data, separators=(',', ':')).replace(
             '<', '\\u003c')}
     for name, body in parts.items():
         page = page.replace(f'<!-- {name} -->', body)
@@ -117,8 +121,9 @@ def _by_glimpse(told):
 def _example(kind, index, trajectory, patch_sizes):
     """What the page's script plays, in plain JSON types."""
     height, width = trajectory.image.shape[1:]
-    classes = sorted(drawing.likeliest(
-        trajectory.probabilities.max(axis=0), trajectory.label, _CLASSES))
+    likeliest = numpy.argsort(-trajectory.probabilities.max(axis=0),
+                              kind='stable')[:_CLASSES]
+    classes = sorted({trajectory.label, *likeliest.tolist()})
     return {
         'kind': kind, 'index': index, 'label': trajectory.label,
         'width': width, 'height': height,

@@ -95,6 +95,22 @@ def plain(words):
     return words.replace('$', r'\$')
 
 
+def short_names(count, class_names=None):
+    """Names of all classes, cut to twelve letters.
+
+    Args:
+        count (int): K.
+        class_names (sequence of str): The names, numbers if left out.
+
+    Returns:
+        list of str: K of them.
+
+    """
+    names = [str(name) for name in class_names or range(count)]
+    return [name if len(name) <= 12 else name[:11] + '\u2026'
+            for name in names]
+
+
 def text(parent, x, y, words, size=FONT, color=INK, **kwargs):
     """Text on axes or on a figure."""
     return parent.text(x, y, plain(words), fontsize=size, color=color,

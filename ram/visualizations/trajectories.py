@@ -92,24 +92,6 @@ def verdict(trajectory, class_names=None):
                    f'is {names[trajectory.label]}')
 
 
-def likeliest(shares, label, limit):
-    """The classes to tell of, where there are too many for all.
-
-    Args:
-        shares (array): (K,) float, how likely each class is.
-        label (int): The true class, which is among them in any case.
-        limit (int): So many at most.
-
-    Returns:
-        list of int: The likeliest first.
-
-    """
-    classes = [int(j) for j in numpy.argsort(-shares, kind='stable')[:limit]]
-    if label not in classes:
-        classes[-1] = label
-    return classes
-
-
 def draw_scene(trajectory, patch_sizes, step=None, margin=None, ax=None):
     """Draws the image, the boxes of a glimpse, and the path so far.
 
@@ -171,7 +153,7 @@ def draw_probabilities(trajectory, step=None, class_names=None, limit=10,
 
     """
     ax = _own_axes() if ax is None else ax
-    classes = sorted(likeliest(trajectory.probabilities.max(axis=0),
+    classes = sorted(_likeliest(trajectory.probabilities.max(axis=0),
                                 trajectory.label, limit))
     _Bars(ax, trajectory, class_names, classes).show(
         _last(trajectory) if step is None else step)
@@ -405,7 +387,7 @@ class _Card:
         scene, retina, bars = axes
         self._scene = _Scene(scene, trajectory, patch_sizes, margin)
         self._retina = _Retina(retina, trajectory, horizontal=False)
-        self._bars = _Bars(bars, trajectory, class_names, sorted(likeliest(
+        self._bars = _Bars(bars, trajectory, class_names, sorted(_likeliest(
             trajectory.probabilities.max(axis=0), trajectory.label, 10)))
         self._last = _last(trajectory)
         self._title = _headline(scene)
@@ -547,7 +529,7 @@ def _strip(trajectories, patch_sizes, class_names):
             _Retina(ax, trajectory, horizontal=True).show(step)
             ax = sheet.add_axes(figure, left + bars_left, top + bars_top,
                                 cell - bars_left, classes * _ROW)
-            _Bars(ax, trajectory, class_names, likeliest(
+            _Bars(ax, trajectory, class_names, _likeliest(
                 trajectory.probabilities[step], trajectory.label, classes),
                 rows=classes, every_number=True).show(step)
     legend.draw(figure, GAP, bottom)
@@ -697,12 +679,16 @@ def _last(trajectory):
 
 
 def _names(trajectory, class_names):
-    """Names of all classes, short enough and free of mathematics."""
-    if class_names is None:
-        class_names = range(trajectory.probabilities.shape[1])
-    names = (str(name) for name in class_names)
-    return [(name if len(name) <= 12 else name[:11] + '\u2026')
-            for name in names]
+    """Names of all classes, short enough."""
+    return sheet.short_names(trajectory.probabilities.shape[1], class_names)
+
+
+def _likeliest(shares, label, limit):
+    """Up to ``limit`` classes, the likeliest first, the true one included."""
+    classes = [int(j) for j in numpy.argsort(-shares, kind='stable')[:limit]]
+    if label not in classes:
+        classes[-1] = label
+    return classes
 
 
 def _overhang(trajectories, patch_sizes):

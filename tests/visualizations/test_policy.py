@@ -94,14 +94,28 @@ def test_first_locations_and_confusion(made):
     assert words(ax) == ['7', '2', '', '5']
 
 
-@pytest.mark.parametrize('glimpses, classes, canvas, odd', [
-    (3, 4, True, True), (1, 25, False, False)])
-def test_files(made, tmp_path, glimpses, classes, canvas, odd):
+def test_names_of_classes(made):
+    result, names = made(), ['a $ sign', 'b', 'c', 'a very long name']
+    axes = drawing.draw_heat_maps(result.on_image, None, [0, 3], names)
+    assert [axes[i].texts[0].get_text() for i in (0, 3, 6)] == [
+        'all', 'a \\$ sign', 'a very long\u2026']
+    assert axes[6].texts[0].get_window_extent().x0 > 0
+    ax, = drawing.draw_confusion(result.evaluation.confusion, names)
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        'a \\$ sign', 'b', 'c', 'a very long\u2026']
+    axes = drawing.draw_paths(result.paths, result.digits, [1], True, names)
+    assert axes[1].texts[0].get_text() == 'b'
+
+
+@pytest.mark.parametrize('glimpses, classes, canvas, odd, names', [
+    (3, 4, True, True, ['a', 'b', 'c', 'a very long name']),
+    (1, 25, False, False, None)])
+def test_files(made, tmp_path, glimpses, classes, canvas, odd, names):
     told = []
     pictures = drawing.save_pictures(
         str(tmp_path), made(glimpses, classes, canvas),
         [trajectory(glimpses, classes)],
-        [trajectory(glimpses, classes)] * odd, [5],
+        [trajectory(glimpses, classes)] * odd, [5], names,
         lambda *done: told.append(done))
     names = [picture.name for picture in pictures]
     assert set(names) == {p.name for p in tmp_path.iterdir()}

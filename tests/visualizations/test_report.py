@@ -41,23 +41,23 @@ def saved(made, tmp_path_factory):
 
 
 class Reader(html.parser.HTMLParser):
-    """All tags, and the data of the examples."""
+    """All tags, and the data."""
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.examples, self._within = [], '', False
+        self.tags, self.content, self._within = [], '', False
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        self._within = dict(attrs).get('id') == 'examples'
+        self._within = dict(attrs).get('id') == 'data'
 
     def handle_endtag(self, tag):
         self._within = False
 
     def handle_data(self, data):
         if self._within:
-            self.examples += data
+            self.content += data
 
 
 def pixels(uri):
@@ -90,7 +90,7 @@ def test_the_page_loads_nothing(saved):
 def test_what_is_played_is_what_was_seen(saved):
     folder, _, examples = saved
     reader = Reader((folder / 'index.html').read_text('utf-8'))
-    told = json.loads(reader.examples)
+    told = json.loads(reader.content)['examples']
     assert [(t['kind'], t['index']) for t in told] == [
         (kind, index) for kind, index, _ in examples]
     for data, (_, _, seen) in zip(told, examples):
@@ -130,12 +130,15 @@ def test_colours_and_many_classes(made, tmp_path):
     seen = trajectory(5, classes=25, channels=3)
     save_inspection(str(tmp_path), made(classes=25, canvas=False),
                     [('first', 0, seen)], [5, 10],
-                    {'checkpoint': 'a.npz', 'split': 'test'})
+                    {'checkpoint': 'a.npz', 'split': 'test'},
+                    [f'class {k} </script>' for k in range(25)])
     reader = Reader((tmp_path / 'index.html').read_text('utf-8'))
-    data, = json.loads(reader.examples)
+    told = json.loads(reader.content)
+    assert told['names'][7] == 'class 7 </s\u2026'
+    data, = told['examples']
     numpy.testing.assert_array_equal(pixels(data['image']),
                                      sheet.picture(seen.image))
-    assert len(data['classes']) == 10 and seen.label in data['classes']
+    assert 10 <= len(data['classes']) <= 11 and seen.label in data['classes']
     assert set(data['guesses']) <= set(range(25))
 
 
