@@ -20,7 +20,7 @@ setup(
     license='MIT',
     python_requires='>=3.9',
     packages=find_packages(include=['ram', 'ram.*']),
-    package_data={'ram': ['pretrained/*']},
+    package_data={'ram': ['pretrained/*', 'visualizations/*.html']},
     install_requires=re.findall(
         r'^[^#\s].*', read('requirements.txt'), re.M),
     extras_require={

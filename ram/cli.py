@@ -1,4 +1,4 @@
-"""The command line: ram train | verify | evaluate | render | data."""
+"""The command line: ram train | verify | evaluate | render | inspect | data."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import sys
 
 import ram
 from ram import checkpoint
+from ram import inspection
 from ram.config import load_config
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
@@ -17,6 +18,7 @@ from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
+from ram.files import make_folder
 from ram.files import replacing
 from ram.streams import make_streams
 from ram.training.ranks import COMMUNICATORS
@@ -30,6 +32,7 @@ a first hour:
   ram train configs/quickstart.yaml --out runs/quick    two minutes, no download
   ram evaluate runs/quick/best.npz                      how often it is right
   ram render runs/quick/best.npz --out look.gif         where it looks
+  ram inspect runs/quick/best.npz --out inspected       the policy as a whole
   ram data preview configs/cluttered.yaml --out seen.png
   ram evaluate pretrained:mnist                         a network that is trained
 
@@ -93,6 +96,7 @@ def _parser():
     _add_verify(commands)
     _add_evaluate(commands)
     _add_render(commands)
+    _add_inspect(commands)
     _add_data(commands)
     return parser
 
@@ -168,6 +172,31 @@ examples:
     which.add_argument('--indices', type=_natural, nargs='+', metavar='I',
                        help='these images, counted from 0')
     _add_split(add)
+    _add_device(add)
+    _add_root(add)
+
+
+def _add_inspect(commands):
+    add = _command(commands, 'inspect', _inspect,
+                   'show the policy as a whole, on one page', """\
+examples:
+  ram inspect pretrained:mnist --out inspected
+  ram inspect runs/mnist/best.npz --out inspected --split validation
+  ram inspect runs/mnist/best.npz --out inspected --grid 15 --images 4000
+
+Writes index.html, to be opened in a browser, its pictures and inspect.json.
+""")
+    _add_checkpoint(add)
+    add('--out', metavar='DIR', default='inspected', help=(
+        'folder; files of the same names are replaced (default: '
+        '%(default)s)'))
+    _add_split(add)
+    add('--grid', type=_positive, metavar='G', default=9, help=(
+        'try G x G first locations (default: %(default)s)'))
+    add('--images', type=_positive, metavar='N', default=1000, help=(
+        'with the first N images each (default: %(default)s)'))
+    add('--examples', type=_positive, metavar='N', default=12, help=(
+        'play the first, hardest and oddest N (default: %(default)s each)'))
     _add_device(add)
     _add_root(add)
 
@@ -303,13 +332,20 @@ def _load(args):
     loaded = checkpoint.load_checkpoint(args.checkpoint)
     loaded.model.to_device(get_device(args.device))
     splits = load_splits(loaded.config.data, args.data_root)
-    images, labels = fixed_canvases(loaded.config.data, splits, args.split)
+    canvases = fixed_canvases(loaded.config.data, splits, args.split)
     streams = evaluation_streams(loaded.config.data, args.split)
-    return loaded, images, labels, streams
+    return loaded, canvases, streams
+
+
+def _require_glimpses(args, loaded):
+    if loaded.config.model.network != 'ram':
+        raise RamError(f'{args.checkpoint}: a baseline ('
+                       f'{loaded.config.model.network}), which takes no '
+                       'glimpses; name the checkpoint of a RAM')
 
 
 def _evaluate(args):
-    loaded, images, labels, streams = _load(args)
+    loaded, (images, labels, _), streams = _load(args)
     evaluation = loaded.config.evaluation
     policy = args.policy or evaluation.policy
     samples = args.samples or evaluation.samples
@@ -354,11 +390,8 @@ def _evaluate(args):
 def _render(args):
     # Drawing is slow to import and needed by this command alone.
     from ram import visualizations
-    loaded, images, labels, streams = _load(args)
-    if loaded.config.model.network != 'ram':
-        raise RamError(f'{args.checkpoint}: a baseline ('
-                       f'{loaded.config.model.network}), which takes no '
-                       'glimpses; name the checkpoint of a RAM')
+    loaded, (images, labels, _), streams = _load(args)
+    _require_glimpses(args, loaded)
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):
         raise RamError(f'--indices {max(indices)}: there are {len(images)} '
@@ -368,6 +401,45 @@ def _render(args):
         trajectories(loaded.model, images, labels, indices, streams),
         loaded.config.model.patch_sizes)
     print(f'written: {args.out}')
+
+
+def _inspect(args):
+    from ram import visualizations
+    loaded, canvases, _ = _load(args)
+    _require_glimpses(args, loaded)
+    make_folder(args.out)
+
+    def streams():
+        return evaluation_streams(loaded.config.data, args.split)
+
+    result = inspection.inspect(
+        loaded.model, canvases, loaded.config.data, streams, args.grid,
+        args.images, loaded.config.evaluation.batch_size, _bar('looking'))
+    chosen = inspection.notable(result, args.examples)
+    examples = [
+        (kind, index, trajectory) for kind, indices in chosen.items()
+        for index, trajectory in zip(indices, trajectories(
+            loaded.model, canvases.images, canvases.labels, indices,
+            streams()))]
+    files = visualizations.save_inspection(
+        args.out, result, examples, loaded.config.model.patch_sizes,
+        {'checkpoint': args.checkpoint, 'split': args.split,
+         'chosen': chosen, 'metrics': loaded.metrics,
+         'config': loaded.config.as_dict()}, progress=_bar('drawing'))
+    print('written: ' + ' '.join(files))
+
+
+def _bar(what):
+    """Draws how much of something is done, on a terminal; else nothing."""
+    if not sys.stderr.isatty():
+        return lambda done, total: None
+
+    def draw(done, total):
+        marks = '#' * (40 * done // total)
+        print(f'\r{what} [{marks:40}]' if done < total else '\r\033[K',
+              end='', file=sys.stderr, flush=True)
+
+    return draw
 
 
 def _fetch(args):
@@ -386,7 +458,7 @@ def _preview(args):
             min(args.examples, len(splits.train.labels)),
             make_streams(config.training.seed)))
     else:
-        images, labels = fixed_canvases(config.data, splits, args.split)
+        images, labels, _ = fixed_canvases(config.data, splits, args.split)
     height, width = config.data.canvas_size
     visualizations.save_preview(
         args.out, images[:args.examples], labels[:args.examples],

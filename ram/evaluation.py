@@ -104,7 +104,8 @@ def evaluation_streams(data, name):
                         + Splits._fields.index(name))
 
 
-def look(model, images, streams, policy='mean', batch_size=500):
+def look(model, images, streams, policy='mean', batch_size=500,
+         progress=None):
     """Lets the network look at images.
 
     Args:
@@ -116,6 +117,8 @@ def look(model, images, streams, policy='mean', batch_size=500):
             batch size changes nothing.
         policy (str): ``mean`` or ``sample``.
         batch_size (int): Images at a time.
+        progress (callable): Called with the number of images of each batch
+            of a RAM that is done.
 
     Returns:
         Look: On the CPU.
@@ -127,9 +130,31 @@ def look(model, images, streams, policy='mean', batch_size=500):
         return Look(numpy.zeros((0, len(images), 2), 'float32'),
                     numpy.concatenate(parts)[None])
     first, noise = model.draw(streams, len(images), mean=policy == 'mean')
-    parts = [_look(model, images[i:i + batch_size], first[i:i + batch_size],
-                   noise[:, i:i + batch_size])
-             for i in range(0, len(images), batch_size)]
+    return look_from(model, images, first, noise, batch_size, progress)
+
+
+def look_from(model, images, first, noise, batch_size=500, progress=None):
+    """Lets a RAM look at images, all its chance given.
+
+    Args:
+        model (ram.ram.RAM): On any device.
+        images (array): (N, C, H, W) float32 on the CPU.
+        first (array): (N, 2) float32 first locations on the model's device.
+        noise (array): (T - 1, N, 2), see :meth:`ram.ram.RAM.draw`.
+        batch_size (int): Images at a time.
+        progress (callable): Called with the number of images of each batch
+            done.
+
+    Returns:
+        Look: On the CPU.
+
+    """
+    parts = []
+    for i in range(0, len(images), batch_size):
+        part = slice(i, i + batch_size)
+        parts.append(_look(model, images[part], first[part], noise[:, part]))
+        if progress:
+            progress(len(images[part]))
     return Look(*(numpy.concatenate(arrays, axis=1)
                   for arrays in zip(*parts)))
 
@@ -174,21 +199,49 @@ def evaluate(model, images, labels, streams, policy='mean', samples=1,
         if progress:
             progress()
     seconds = time.perf_counter() - start
-    probabilities = total / samples
+    return measure(total / samples, labels, seconds)
+
+
+def measure(probabilities, labels, seconds):
+    """The error of probabilities that are there.
+
+    Args:
+        probabilities (array): (T, N, K) float64, after each glimpse.
+        labels (array): (N,) int32.
+        seconds (float): That it took to look.
+
+    Returns:
+        Evaluation
+
+    """
     guesses = probabilities.argmax(axis=2)
     wrong = (guesses != labels).sum(axis=1)
     n, classes = len(labels), probabilities.shape[2]
     confusion = numpy.bincount(
         labels * classes + guesses[-1], minlength=classes ** 2)
-    right = probabilities[-1, numpy.arange(n), labels]
     return Evaluation(
         error=100 * wrong[-1] / n,
         interval=tuple(100 * b for b in wilson_interval(int(wrong[-1]), n)),
         n=n,
         error_by_glimpse=[100 * w / n for w in wrong],
         confusion=confusion.reshape(classes, classes),
-        loss=float(-numpy.log(numpy.maximum(right, 1e-30)).mean()),
+        loss=float(losses(probabilities[-1], labels).mean()),
         images_per_second=n / seconds)
+
+
+def losses(probabilities, labels):
+    """The cross-entropy of each image, in nats.
+
+    Args:
+        probabilities (array): (N, K) float.
+        labels (array): (N,) int32.
+
+    Returns:
+        array: (N,) of the probabilities' dtype.
+
+    """
+    right = probabilities[numpy.arange(len(labels)), labels]
+    return -numpy.log(numpy.maximum(right, 1e-30))
 
 
 def trajectories(model, images, labels, indices, streams):

@@ -75,6 +75,25 @@ def sweep(folder):
             os.unlink(path)
 
 
+def make_folder(path):
+    """Makes a folder where there is none, for files of a command.
+
+    Args:
+        path (str): The folder.
+
+    Raises:
+        RamError: Where it, or a file in it, cannot be made.
+
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise RamError(f'{path}: cannot be written: '
+                       f'{error.strerror or error}; name another folder')
+
+
 @contextlib.contextmanager
 def replacing(path, mode='wb'):
     """Opens a file that takes the place of another only once it is whole.

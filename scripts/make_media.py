@@ -6,6 +6,9 @@ import argparse
 import os
 import re
 import sys
+import tempfile
+
+from PIL import Image
 
 from ram.files import replacing
 from ram.cli import main
@@ -21,6 +24,24 @@ PICTURES = [
     ['data', 'preview', 'configs/cluttered.yaml', '--out',
      'media/cluttered.png', '--examples', '24'],
 ]
+
+
+def draw_heat_maps(root):
+    """One of the pictures of ram inspect, in few colours: it is shown small.
+
+    Args:
+        root (list of str): Arguments that name the data root.
+
+    Returns:
+        int: Exit status.
+
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        status = main(['inspect', 'pretrained:mnist', '--out', folder] + root)
+        if not status:
+            with Image.open(os.path.join(folder, 'heat_image.png')) as image:
+                image.quantize(64).save('media/heat_image.png', optimize=True)
+    return status
 
 
 def fill(text, name, body):
@@ -55,8 +76,9 @@ if __name__ == '__main__':
     readme = fill(readme, 'gradient map', gradient_table())
     with replacing('README.md') as page:
         page.write(readme.encode())
+    root = ['--data-root', args.data_root] if args.data_root else []
     for command in PICTURES:
-        root = ['--data-root', args.data_root] if args.data_root else []
         status = main(command + root)
         if status:
             sys.exit(status)
+    sys.exit(draw_heat_maps(root))

@@ -90,8 +90,11 @@ def test_from_training_to_evaluation(network, tmp_path, capsys):
     text = capsys.readouterr().out
     assert 'on 60 test images' in text
     assert text.count('after each glimpse: ') == 1
-    assert main(['render', best]) == 2
-    assert 'a baseline' in capsys.readouterr().err
+    for command in ('render', 'inspect'):
+        assert main([command, best, '--out', str(tmp_path / 'x.png')]) == 2
+        complaint = capsys.readouterr().err
+        assert 'a baseline' in complaint and complaint.count('\n') == 1
+        assert not (tmp_path / 'x.png').exists()
 
 
 def test_evaluation_counts_a_baselines_errors():

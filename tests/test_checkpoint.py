@@ -262,7 +262,7 @@ def test_the_pretrained_networks_load():
 def test_the_pretrained_network_is_as_good_as_it_is_said_to_be():
     loaded = checkpoint.load_checkpoint('pretrained:mnist')
     data = loaded.config.data
-    images, labels = fixed_canvases(data, load_splits(data), 'test')
+    images, labels, _ = fixed_canvases(data, load_splits(data), 'test')
     result = evaluate(loaded.model, images, labels,
                       evaluation_streams(data, 'test'))
     assert result.n == 10000 and result.error <= 1.2

@@ -115,8 +115,39 @@ def test_fetch_names_the_files(tmp_path, capsys):
         str(folder / name) for name in names]
 
 
+def test_inspect(at, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    assert main(at(['inspect', '@/run/best.npz', '--out', 'a/b', '--split',
+                    'validation', '--grid', '2', '--images', '10',
+                    '--examples', '3'])) == 0
+    printed, bar = capsys.readouterr()
+    files = printed.split()
+    assert files[:3] == ['written:', os.path.join('a/b', 'index.html'),
+                         os.path.join('a/b', 'inspect.json')]
+    assert sorted(os.path.basename(f) for f in files[1:]) == sorted(
+        os.listdir('a/b'))
+    assert 'looking [####' in bar and 'drawing [####' in bar
+    assert bar.endswith('\r\033[K')
+    with open('a/b/inspect.json') as file:
+        told = json.load(file)
+    assert main(at(['evaluate', '@/run/best.npz', '--split', 'validation',
+                    '--json', 'e.json'])) == 0
+    with open('e.json') as file:
+        measured = json.load(file)
+    for key in ('error', 'interval', 'n', 'error_by_glimpse', 'confusion',
+                'config', 'metrics', 'split'):
+        assert told[key] == measured[key]
+    assert told['first_location']['n'] == 10
+    assert told['chosen']['first'] == [0, 1, 2]
+    assert told['heat_digit'] is None
+    with open('a/b/index.html', encoding='utf-8') as file:
+        page = file.read()
+    assert all(f'<code>{name}</code>' in page for name in os.listdir('a/b')
+               if name.endswith('.png'))
+
+
 @pytest.mark.parametrize('command', [
-    [], ['train'], ['evaluate'], ['render'], ['data', 'fetch'],
+    [], ['train'], ['evaluate'], ['render'], ['inspect'], ['data', 'fetch'],
     ['data', 'preview']])
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -198,6 +229,9 @@ BAD = {
     'unknown picture': ('', 'render @/run/best.npz --out x.bmp', 'x.bmp'),
     'no folder for picture': ('', 'render @/run/best.npz --out no/x.png',
                               'no/x.png'),
+    'a file as folder of pages': ('x=1', 'inspect @/run/best.npz --out x',
+                                  'x: cannot be written'),
+    'no place for pages': ('x=1', 'inspect @/run/best.npz --out x/y', 'x/y'),
     'no folder for JSON': ('', 'evaluate @/run/best.npz --json no/x.json',
                            'no/x.json'),
     'no folder for preview': ('', 'data preview @/c.yaml --out no/x.png',
@@ -226,7 +260,8 @@ def test_bad_input_is_one_line(case, at, capsys):
     'train @/c.yaml --see 3', 'evaluate @/run/best.npz --samples 0',
     'evaluate @/run/best.npz --policy best', 'data', 'data fecth',
     'render @/run/best.npz --examples -1', 'render @/run/best.npz --indices',
-    'render @/run/best.npz --examples 2 --indices 1'])
+    'render @/run/best.npz --examples 2 --indices 1',
+    'inspect @/run/best.npz --grid 0'])
 def test_bad_flags_end_with_2(command, at, capsys):
     with pytest.raises(SystemExit) as ended:
         main(at(command.split()))

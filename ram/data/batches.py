@@ -58,9 +58,9 @@ class BatchIterator(chainer.dataset.Iterator):
             chosen = numpy.concatenate(
                 [chosen, self._order[:self._position]])
         chosen = chosen[self._part]
-        images = make_canvases(self._data, self._split.images[chosen],
-                               self._split.images, self._rng_canvas)
-        return images, self._split.labels[chosen]
+        canvases = make_canvases(self._data, self._split.images[chosen],
+                                 self._split.images, self._rng_canvas)
+        return canvases.images, self._split.labels[chosen]
 
     next = __next__
 

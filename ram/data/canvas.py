@@ -3,7 +3,24 @@
 Pure functions of arrays and a generator, on NumPy or CuPy arrays alike.
 """
 
+from typing import Any, NamedTuple
+
 import chainer
+import numpy
+
+
+class Canvases(NamedTuple):
+    """Images on canvases.
+
+    Attributes:
+        images (array): (B, C, H, W) in [0, 1]: the canvases.
+        places (array): (B, 2) int64 on the CPU: row and column of the
+            canvas at which the top left pixel of each image lies.
+
+    """
+
+    images: Any
+    places: Any
 
 
 def translate(images, size, rng):
@@ -16,12 +33,13 @@ def translate(images, size, rng):
             the whole image is on the canvas.
 
     Returns:
-        array: (B, C, H, W) of the images' dtype.
+        Canvases: Of the images' dtype.
 
     """
     canvas = _empty(images, size)
-    _add(canvas, images, *_places(images, size, rng))
-    return canvas
+    rows, columns = _places(images, size, rng)
+    _add(canvas, images, rows, columns)
+    return Canvases(canvas, numpy.stack([rows, columns], axis=1))
 
 
 def clutter(images, size, source, patches, patch_size, rng):
@@ -40,7 +58,7 @@ def clutter(images, size, source, patches, patch_size, rng):
         rng (numpy.random.Generator): Draws images and places.
 
     Returns:
-        array: (B, C, H, W) of the images' dtype.
+        Canvases: Of the images' dtype.
 
     """
     xp = chainer.backend.get_array_module(images)
@@ -54,8 +72,10 @@ def clutter(images, size, source, patches, patch_size, rng):
                                 (patch_size, patch_size))]
         patch = patch.astype(images.dtype) / 255
         _add(canvas, patch, *_places(patch, size, rng))
-    _add(canvas, images, *_places(images, size, rng))
-    return xp.clip(canvas, 0, 1, out=canvas)
+    rows, columns = _places(images, size, rng)
+    _add(canvas, images, rows, columns)
+    return Canvases(xp.clip(canvas, 0, 1, out=canvas),
+                    numpy.stack([rows, columns], axis=1))
 
 
 def _empty(images, size):

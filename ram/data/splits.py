@@ -44,6 +44,22 @@ class Splits(NamedTuple):
     test: Split
 
 
+class FixedCanvases(NamedTuple):
+    """What a network is measured on.
+
+    Attributes:
+        images (array): (N, C, H, W) float32 in [0, 1].
+        labels (array): (N,) int32.
+        places (array): (N, 2) int64: row and column of the canvas at which
+            the top left pixel of each stored image lies.
+
+    """
+
+    images: Any
+    labels: Any
+    places: Any
+
+
 def load_splits(data, root=None):
     """Reads or draws the images.
 
@@ -195,7 +211,8 @@ def make_canvases(data, images, source, rng):
         rng (numpy.random.Generator): Draws places and clutter.
 
     Returns:
-        array: (B, C, H, W) float32 in [0, 1].
+        ram.data.canvas.Canvases: float32. Images that are put on no canvas
+        are their own, and lie at its row and column 0.
 
     """
     images = images.astype('float32') / 255
@@ -204,7 +221,7 @@ def make_canvases(data, images, source, rng):
     if data.variant == 'cluttered':
         return canvas.clutter(images, data.canvas, source, data.clutter,
                               data.clutter_size, rng)
-    return images
+    return canvas.Canvases(images, numpy.zeros((len(images), 2), 'int64'))
 
 
 def fixed_canvases(data, splits, name):
@@ -218,7 +235,7 @@ def fixed_canvases(data, splits, name):
         name (str): ``validation`` or ``test``.
 
     Returns:
-        tuple of arrays: Images (N, C, H, W) float32 and labels (N,) int32.
+        FixedCanvases
 
     """
     split = getattr(splits, name)
@@ -228,4 +245,5 @@ def fixed_canvases(data, splits, name):
     parts = [make_canvases(data, split.images[i:i + 1000],
                            splits.train.images, rng)
              for i in range(0, len(split.images), 1000)]
-    return numpy.concatenate(parts), split.labels
+    images, places = map(numpy.concatenate, zip(*parts))
+    return FixedCanvases(images, split.labels, places)

@@ -343,9 +343,9 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     trainer.extend(Finite(snapshot.path, ranks))
     if average is not None:
         trainer.extend(average)
-    trainer.extend(Validation(
-        model, *fixed_canvases(config.data, splits, 'validation'), config,
-        ranks))
+    fixed = fixed_canvases(config.data, splits, 'validation')
+    trainer.extend(Validation(model, fixed.images, fixed.labels, config,
+                              ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))
     if (config.training.first_std is not None

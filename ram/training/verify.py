@@ -59,7 +59,7 @@ def verify(folder, device, root=None):
     logged = _read_log(folder).get(epoch)
     best.model.to_device(device)
     splits = load_splits(config.data, root)
-    images, labels = fixed_canvases(config.data, splits, 'validation')
+    images, labels, _ = fixed_canvases(config.data, splits, 'validation')
     result = evaluate(best.model, images, labels,
                       evaluation_streams(config.data, 'validation'),
                       batch_size=config.evaluation.batch_size)

@@ -2,6 +2,7 @@
 
 from ram.visualizations.preview import draw_preview  # noqa: F401
 from ram.visualizations.preview import save_preview  # noqa: F401
+from ram.visualizations.report import save_inspection  # noqa: F401
 from ram.visualizations.trajectories import draw_probabilities  # noqa: F401
 from ram.visualizations.trajectories import draw_retina  # noqa: F401
 from ram.visualizations.trajectories import draw_scene  # noqa: F401

@@ -2,8 +2,6 @@
 
 import os
 
-from PIL import Image
-
 from ram.files import replacing
 from ram.errors import RamError
 from ram.visualizations import sheet
@@ -84,7 +82,5 @@ def save_preview(path, images, labels, title=None):
     if not len(images):
         raise RamError(f'{path}: no image to draw; choose at least one')
     with replacing(path) as file:
-        figure = draw_preview(images, labels, title)[0].figure
-        figure.canvas.draw()
-        Image.fromarray(sheet.raster(figure)).save(file, 'PNG', optimize=True)
+        sheet.save_png(draw_preview(images, labels, title)[0].figure, file)
     return path

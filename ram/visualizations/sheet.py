@@ -10,11 +10,12 @@ import math
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy
+from PIL import Image
 
 FONT = 11
 GAP = 12
 INK, FAINT = '#222222', '#666666'
-_FAMILY = 'DejaVu Sans'  # comes with matplotlib
+FAMILY = 'DejaVu Sans'  # comes with matplotlib
 
 
 def new_figure(width, height, pixels=1):
@@ -40,6 +41,12 @@ def add_axes(figure, x, y, width, height):
 def raster(figure):
     """What a figure's canvas holds, (h, w, 3) uint8."""
     return numpy.array(figure.canvas.buffer_rgba())[:, :, :3]
+
+
+def save_png(figure, file):
+    """Draws a figure and writes it to a file object."""
+    figure.canvas.draw()
+    Image.fromarray(raster(figure)).save(file, 'PNG', optimize=True)
 
 
 def clear_axes(ax, width, height, margin=0):
@@ -88,17 +95,33 @@ def plain(words):
     return words.replace('$', r'\$')
 
 
+def short_names(count, class_names=None):
+    """Names of all classes, cut to twelve letters.
+
+    Args:
+        count (int): K.
+        class_names (sequence of str): The names, numbers if left out.
+
+    Returns:
+        list of str: K of them.
+
+    """
+    names = [str(name) for name in class_names or range(count)]
+    return [name if len(name) <= 12 else name[:11] + '\u2026'
+            for name in names]
+
+
 def text(parent, x, y, words, size=FONT, color=INK, **kwargs):
     """Text on axes or on a figure."""
     return parent.text(x, y, plain(words), fontsize=size, color=color,
-                       family=_FAMILY, usetex=False, **kwargs)
+                       family=FAMILY, usetex=False, **kwargs)
 
 
 def note(ax, words, above, size=FONT - 1, color=FAINT, **kwargs):
     """Text so many points above the upper left corner of axes."""
     return ax.annotate(
         plain(words), (0, 1), (0, above), xycoords='axes fraction',
-        textcoords='offset points', family=_FAMILY, fontsize=size,
+        textcoords='offset points', family=FAMILY, fontsize=size,
         color=color, usetex=False, annotation_clip=False, **kwargs)
 
 

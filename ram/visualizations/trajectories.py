@@ -640,9 +640,7 @@ def _with_colours(frames, colours):
 
 
 def _write_png(file, trajectories, patch_sizes, class_names, seconds):
-    figure = _strip(trajectories, patch_sizes, class_names)
-    figure.canvas.draw()
-    Image.fromarray(sheet.raster(figure)).save(file, 'PNG', optimize=True)
+    sheet.save_png(_strip(trajectories, patch_sizes, class_names), file)
 
 
 def _write_mp4(file, trajectories, patch_sizes, class_names, seconds):
@@ -681,12 +679,8 @@ def _last(trajectory):
 
 
 def _names(trajectory, class_names):
-    """Names of all classes, short enough and free of mathematics."""
-    if class_names is None:
-        class_names = range(trajectory.probabilities.shape[1])
-    names = (str(name) for name in class_names)
-    return [(name if len(name) <= 12 else name[:11] + '\u2026')
-            for name in names]
+    """Names of all classes, short enough."""
+    return sheet.short_names(trajectory.probabilities.shape[1], class_names)
 
 
 def _likeliest(shares, label, limit):

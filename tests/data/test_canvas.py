@@ -12,7 +12,7 @@ def rng(seed=0):
     (1, (4, 4), (9, 9)), (3, (3, 5), (7, 11)), (1, (4, 4), (4, 4))])
 def test_translate_equals_a_loop(channels, image, size):
     images = rng().random((6, channels) + image).astype('float32')
-    got = canvas.translate(images, size, rng(1))
+    got, places = canvas.translate(images, size, rng(1))
     replay = rng(1)
     rows = replay.integers(size[0] - image[0] + 1, size=6)
     columns = replay.integers(size[1] - image[1] + 1, size=6)
@@ -25,12 +25,15 @@ def test_translate_equals_a_loop(channels, image, size):
                                                                      i, j]
     assert got.dtype == numpy.float32
     numpy.testing.assert_array_equal(got, want)
+    numpy.testing.assert_array_equal(places, list(zip(rows, columns)))
 
 
 def test_every_place_is_as_likely_the_last_one_too():
     got = canvas.translate(numpy.ones((40000, 1, 2, 2), 'float32'), (5, 4),
                            rng())
-    firsts = numpy.argmax(got.reshape(40000, -1), axis=1)
+    firsts = numpy.argmax(got.images.reshape(40000, -1), axis=1)
+    numpy.testing.assert_array_equal(
+        firsts, got.places[:, 0] * 4 + got.places[:, 1])
     counts = numpy.bincount(firsts, minlength=20).reshape(5, 4)
     assert not counts[4].any() and not counts[:, 3].any()
     places = counts[:4, :3]
@@ -44,7 +47,7 @@ def test_every_place_is_as_likely_the_last_one_too():
 def test_clutter_equals_a_loop(channels, image, size):
     images = rng().random((5, channels) + image).astype('float32')
     source = rng(2).integers(256, size=(9, channels) + image).astype('uint8')
-    got = canvas.clutter(images, size, source, 3, 4, rng(1))
+    got, places = canvas.clutter(images, size, source, 3, 4, rng(1))
     replay = rng(1)
     want = numpy.zeros((5, channels) + size, 'float32')
     for _ in range(3):
@@ -64,6 +67,7 @@ def test_clutter_equals_a_loop(channels, image, size):
              columns[b]:columns[b] + image[1]] += images[b]
     assert want.max() > 1
     numpy.testing.assert_allclose(got, numpy.minimum(want, 1), atol=1e-6)
+    numpy.testing.assert_array_equal(places, list(zip(rows, columns)))
 
 
 def test_inputs_are_left_alone():

@@ -203,14 +203,40 @@ def test_fixed_canvases_depend_on_the_data_alone():
               'validation': 100, 'variant': 'cluttered', 'canvas': [40, 50]}
     data = data_config(**values)
     splits = load_splits(data)
-    images, labels = fixed_canvases(data, splits, 'validation')
+    images, labels, places = fixed_canvases(data, splits, 'validation')
     assert images.shape == (100, 1, 40, 50) and images.dtype == numpy.float32
     assert 0 <= images.min() and images.max() <= 1
     numpy.testing.assert_array_equal(labels, splits.validation.labels)
     numpy.random.seed(1)
-    again, _ = fixed_canvases(data, load_splits(data), 'validation')
-    numpy.testing.assert_array_equal(images, again)
-    test, _ = fixed_canvases(data, splits, 'test')
-    assert test.shape == (50, 1, 40, 50)
+    again = fixed_canvases(data, load_splits(data), 'validation')
+    numpy.testing.assert_array_equal(images, again.images)
+    numpy.testing.assert_array_equal(places, again.places)
+    assert fixed_canvases(data, splits, 'test').images.shape == (50, 1, 40, 50)
     other = data_config(**values, seed=5)
     assert (fixed_canvases(other, splits, 'validation')[0] != images).any()
+
+
+@pytest.mark.parametrize('variant', ['original', 'translated', 'cluttered'])
+def test_places_are_where_the_images_are(variant):
+    values = {'name': 'synthetic', 'train_images': 1300, 'test_images': 5,
+              'validation': 1200, 'variant': variant}
+    if variant != 'original':
+        values['canvas'] = [40, 50]
+    data = data_config(**values)
+    splits = load_splits(data)
+    images, _, places = fixed_canvases(data, splits, 'validation')
+    assert places.shape == (1200, 2)
+    if variant == 'original':
+        assert not places.any()
+    else:
+        assert set(places[:, 0]) == set(range(13))
+        assert set(places[:, 1]) == set(range(23))
+    for n in (0, 999, 1000, 1199):
+        row, column = places[n]
+        there = images[n, :, row:row + 28, column:column + 28]
+        stored = splits.validation.images[n] / numpy.float32(255)
+        if variant == 'cluttered':  # clutter lies beneath
+            assert (there >= stored - 1e-6).all()
+        else:
+            numpy.testing.assert_array_equal(there, stored)
+            assert images[n].sum() == pytest.approx(stored.sum(), rel=1e-5)
