@@ -1,4 +1,4 @@
-"""The command line: ram train | verify | evaluate | render | inspect | data."""
+"""The commands: ram train | verify | evaluate | render | inspect | data."""
 
 import argparse
 import json

@@ -44,22 +44,6 @@ class Splits(NamedTuple):
     test: Split
 
 
-class FixedCanvases(NamedTuple):
-    """What a network is measured on.
-
-    Attributes:
-        images (array): (N, C, H, W) float32 in [0, 1].
-        labels (array): (N,) int32.
-        places (array): (N, 2) int64: row and column of the canvas at which
-            the top left pixel of each stored image lies.
-
-    """
-
-    images: Any
-    labels: Any
-    places: Any
-
-
 def load_splits(data, root=None):
     """Reads or draws the images.
 
@@ -222,6 +206,22 @@ def make_canvases(data, images, source, rng):
         return canvas.clutter(images, data.canvas, source, data.clutter,
                               data.clutter_size, rng)
     return canvas.Canvases(images, numpy.zeros((len(images), 2), 'int64'))
+
+
+class FixedCanvases(NamedTuple):
+    """What a network is measured on.
+
+    Attributes:
+        images (array): (N, C, H, W) float32 in [0, 1].
+        labels (array): (N,) int32.
+        places (array): (N, 2) int64: row and column of the canvas at which
+            the top left pixel of each stored image lies.
+
+    """
+
+    images: Any
+    labels: Any
+    places: Any
 
 
 def fixed_canvases(data, splits, name):

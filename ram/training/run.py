@@ -343,9 +343,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     trainer.extend(Finite(snapshot.path, ranks))
     if average is not None:
         trainer.extend(average)
-    fixed = fixed_canvases(config.data, splits, 'validation')
-    trainer.extend(Validation(model, fixed.images, fixed.labels, config,
-                              ranks))
+    images, labels, _ = fixed_canvases(config.data, splits, 'validation')
+    trainer.extend(Validation(model, images, labels, config, ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))
     if (config.training.first_std is not None

@@ -1,5 +1,11 @@
 """Pictures of what the network sees and does."""
 
+from ram.visualizations.policy import draw_accuracy  # noqa: F401
+from ram.visualizations.policy import draw_confusion  # noqa: F401
+from ram.visualizations.policy import draw_first_locations  # noqa: F401
+from ram.visualizations.policy import draw_heat_maps  # noqa: F401
+from ram.visualizations.policy import draw_paths  # noqa: F401
+from ram.visualizations.policy import draw_saccades  # noqa: F401
 from ram.visualizations.preview import draw_preview  # noqa: F401
 from ram.visualizations.preview import save_preview  # noqa: F401
 from ram.visualizations.report import save_inspection  # noqa: F401

@@ -465,10 +465,10 @@ def _name_axes(ax, x, y=None):
 
 def _beside(ax, words):
     """Words to the left of axes."""
-    ax.annotate(sheet.plain(words), (0, 0.5), (-8, 0), xycoords='axes fraction',
-                textcoords='offset points', ha='right', va='center',
-                family=sheet.FAMILY, fontsize=FONT, color=INK,
-                annotation_clip=False)
+    ax.annotate(sheet.plain(words), (0, 0.5), (-8, 0),
+                xycoords='axes fraction', textcoords='offset points',
+                ha='right', va='center', family=sheet.FAMILY, fontsize=FONT,
+                color=INK, usetex=False, annotation_clip=False)
 
 
 def _frame(ax):
@@ -503,9 +503,10 @@ def _show_cells(ax, counts, heat_map):
 
 def _outline(ax, digit):
     height, width = digit.shape
-    if digit.max() > 0:
+    low, high = digit.min(), digit.max()
+    if high > low:
         ax.contour(numpy.arange(width) + 0.5, numpy.arange(height) + 0.5,
-                   digit, [digit.max() / 2], colors=[_MARK], linewidths=0.9)
+                   digit, [(low + high) / 2], colors=[_MARK], linewidths=0.9)
     left, right = ax.get_xlim()
     if left < 0 or right > width:
         _square(ax, width, height)

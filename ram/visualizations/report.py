@@ -60,7 +60,7 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
     paths = [os.path.join(folder, name) for name in names]
     with replacing(paths[1], 'w') as file:
         file.write('{\n' + ',\n'.join(
-            f'{json.dumps(key)}: {json.dumps(value, allow_nan=False)}'
+            f'{json.dumps(key)}: {json.dumps(value)}'
             for key, value in told.items()) + '\n}\n')
     page = _page(
         f'{origin["checkpoint"]} on {told["n"]} {origin["split"]} images',

@@ -174,6 +174,8 @@ def test_its_controls_in_a_browser(saved, tmp_path):
          f'--user-data-dir={tmp_path / "profile"}', '--dump-dom',
          (tmp_path / 'played.html').as_uri()],
         capture_output=True, text=True, timeout=300)
+    if done.returncode:  # such as one that may not read the folder
+        pytest.skip(f'Chromium does not run here: {done.stderr[-200:]}')
     said = json.loads(re.search('<title>said (.*?)</title>',
                                 done.stdout).group(1))
     guesses = examples[0][2].probabilities.argmax(axis=1)
