@@ -145,6 +145,9 @@ def save_checkpoint(path, model, config, metrics, dtype='float32'):
 def load_checkpoint(path):
     """Rebuilds a network from its file alone.
 
+    A part of a class that is not built in must have been imported before:
+    nothing is imported because a file names it.
+
     Args:
         path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
             with the program.
@@ -155,7 +158,8 @@ def load_checkpoint(path):
     Raises:
         RamError: Where the file is missing, damaged, of a newer format, or
             its arrays are not those of the network its configuration
-            describes, or not finite.
+            describes, or not finite, or it names a class that is not
+            imported.
 
     """
     path = _resolve(str(path))
@@ -167,7 +171,10 @@ def load_checkpoint(path):
     if config.parameters > held + 2 ** 20:  # before memory is taken for them
         raise RamError(f'{path}: holds {held} weights, but its configuration '
                        f'describes {config.parameters}; use another one')
-    model = build_network(config, make_streams(0)['weights'])
+    try:
+        model = build_network(config, make_streams(0)['weights'])
+    except RamError as error:  # a class of somebody's own
+        raise RamError(*(f'{path}: {problem}' for problem in error.problems))
     _fill(model, arrays, path, 'its weights are not those of its '
           'configuration')
     return Checkpoint(model, config, meta.get('metrics') or {}, path)

@@ -18,6 +18,7 @@ from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
 from ram.files import replacing
+from ram.links import import_module
 from ram.streams import make_streams
 from ram.training.ranks import COMMUNICATORS
 from ram.training.ranks import get_ranks
@@ -129,6 +130,7 @@ examples:
 Exit status 0 if configuration, log and error agree, 1 if they do not.
 """)
     add('folder', metavar='RUN_DIR', help='a run folder of ram train')
+    _add_import(add)
     _add_device(add)
     _add_root(add)
 
@@ -139,6 +141,7 @@ examples:
   ram evaluate pretrained:mnist
   ram evaluate runs/mnist/best.npz --json error.json
   ram evaluate runs/mnist/best.npz --policy sample --samples 10
+  ram evaluate runs/mine/best.npz --import my_module
 """)
     _add_checkpoint(add)
     _add_split(add)
@@ -221,6 +224,14 @@ def _command(commands, name, run, what, examples):
 def _add_checkpoint(add):
     add('checkpoint', metavar='CHECKPOINT',
         help='a file that ram train wrote, or pretrained:NAME')
+    _add_import(add)
+
+
+def _add_import(add):
+    add('--import', dest='imports', action='append', default=[],
+        metavar='MODULE', help=(
+            'import this module, which runs it: for a network with a Link of '
+            "your own; a checkpoint's word alone imports nothing"))
 
 
 def _add_split(add):
@@ -284,11 +295,19 @@ def _train(args):
               f'--out {out} --resume')
         return 128 + outcome.interrupted
     if outcome.best:
-        print(f'next: ram evaluate {outcome.best}')
+        print(' '.join([f'next: ram evaluate {outcome.best}'] + sorted({
+            '--import ' + name.rpartition('.')[0]
+            for name in config.model.own_parts.values()})))
     return 0
 
 
+def _import(args):
+    for name in args.imports:
+        import_module(name, f'--import {name}')
+
+
 def _verify(args):
+    _import(args)
     findings = verify(args.folder, get_device(args.device), args.data_root)
     for finding in findings:
         print(f'{finding.what}: {finding.told}; {finding.found}: '
@@ -300,6 +319,7 @@ def _verify(args):
 
 def _load(args):
     """The checkpoint on its device, and its images."""
+    _import(args)
     loaded = checkpoint.load_checkpoint(args.checkpoint)
     loaded.model.to_device(get_device(args.device))
     splits = load_splits(loaded.config.data, args.data_root)

@@ -39,6 +39,23 @@ class _Section(pydantic.BaseModel):
         protected_namespaces=())
 
 
+# The parts of the network, and those that are built in, by name. Another name
+# is that of a class, module.Class; see ram.links.parts.
+PARTS = {'glimpse_network': ('ram.links.GlimpseNetwork',),
+         'core': ('lstm', 'rnn'),
+         'location_network': ('ram.links.LocationNetwork',),
+         'action_network': ('ram.links.ActionNetwork',),
+         'baseline_network': ('ram.links.BaselineNetwork',)}
+
+
+def _part(key, description):
+    """The type of a part's key."""
+    return Annotated[str, pydantic.Field(
+        max_length=200, description=description, pattern=(
+            f'^({"|".join(map(re.escape, PARTS[key]))}'
+            r'|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$'))]
+
+
 class DataConfig(_Section):
     """What the network looks at."""
 
@@ -113,8 +130,9 @@ class ModelConfig(_Section):
         description='width of h_l, which encodes the location')] = 128
     glimpse_units: Annotated[_Count, pydantic.Field(
         description='width of the glimpse vector g')] = 256
-    core: Annotated[Literal['lstm', 'rnn'], pydantic.Field(
-        description="lstm, or rnn, the paper's rectifier core")] = 'lstm'
+    core: _part('core', (
+        "lstm, or rnn, the paper's rectifier core, or a class of your own, "
+        'module.Class')) = 'lstm'
     core_units: Annotated[_Count, pydantic.Field(
         description='width of the state h')] = 256
     location_units: Annotated[int, pydantic.Field(
@@ -134,6 +152,24 @@ class ModelConfig(_Section):
             description=(
                 'learned, or a control: random looks anywhere, frozen keeps '
                 'the untrained location network'))] = 'learned'
+
+    glimpse_network: _part('glimpse_network', (
+        'the Link that encodes a glimpse; a class of your own, module.Class, '
+        'takes the same arguments')) = 'ram.links.GlimpseNetwork'
+    location_network: _part('location_network', (
+        'the Link that chooses where to look, likewise')) = (
+            'ram.links.LocationNetwork')
+    action_network: _part('action_network', (
+        'the Link that classifies, likewise')) = 'ram.links.ActionNetwork'
+    baseline_network: _part('baseline_network', (
+        'the Link that expects the reward, likewise')) = (
+            'ram.links.BaselineNetwork')
+
+    @property
+    def own_parts(self):
+        """{key: module.Class} of the parts that are not built in."""
+        return {key: getattr(self, key) for key, known in PARTS.items()
+                if getattr(self, key) not in known}
 
     @property
     def patch_sizes(self):
@@ -240,7 +276,7 @@ class Config(_Section):
 
     @property
     def parameters(self):
-        """Number of weights of the network."""
+        """Number of weights of the network, but for parts not built in."""
         model, data = self.model, self.data
         height, width = data.canvas_size
         if model.network == 'fc':
@@ -255,14 +291,18 @@ class Config(_Section):
             state = model.core_units
             gates = 4 if model.core == 'lstm' else 1
             hidden = model.location_units
-            layers = [
-                (retina, model.what_units), (2, model.where_units),
-                (model.what_units, model.glimpse_units),
-                (model.where_units, model.glimpse_units),
-                (model.glimpse_units + state, gates * state),
-                (hidden or state, 2), (state, data.classes), (state, 1)]
-            if hidden:
-                layers.append((state, hidden))
+            parts = {
+                'glimpse_network': [
+                    (retina, model.what_units), (2, model.where_units),
+                    (model.what_units, model.glimpse_units),
+                    (model.where_units, model.glimpse_units)],
+                'core': [(model.glimpse_units + state, gates * state)],
+                'location_network': [(hidden or state, 2)] + (
+                    [(state, hidden)] if hidden else []),
+                'action_network': [(state, data.classes)],
+                'baseline_network': [(state, 1)]}
+            layers = [layer for key, part in parts.items()
+                      if key not in model.own_parts for layer in part]
         return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
     def to_yaml(self):
@@ -556,6 +596,9 @@ def _describe(error, section_class):
         if isinstance(value, str):
             near = difflib.get_close_matches(value, choices, n=1)
             words += f' (did you mean {near[0]}?)' if near else ''
+    elif kind == 'string_pattern_mismatch' and key in PARTS:
+        words = (f'must be {", ".join(PARTS[key])}, or a class of your own, '
+                 'module.Class')
     elif kind == 'string_pattern_mismatch':
         words = 'must be a plain folder name (letters, digits, . _ -)'
     elif kind == 'finite_number':

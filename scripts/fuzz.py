@@ -59,6 +59,10 @@ SMALL = {'model': {'what_units': 3, 'where_units': 2, 'glimpse_units': 4,
                   'validation': 2, 'test_images': 2}}
 
 
+# A module that would be noticed if a file could have it imported.
+MODULE = f"open({CANARY!r}, 'w').close()\n"
+
+
 class Steals:
     """A pickle that would be noticed."""
 
@@ -109,6 +113,7 @@ def unpack(data):
 def config_seeds():
     texts = [Config().to_yaml(), 'extends: case.yaml\n', 'model: {glimpses: 4}',
              'data:\n  name: synthetic\n  canvas: [60, 60]\n',
+             'model: {glimpse_network: steals.Network}\n',
              'a: &x [1, 2]\nb: *x\n', '!!python/object/apply:os.system [ls]']
     return [text.encode() for text in texts]
 
@@ -120,13 +125,14 @@ def images_npz():
         'labels.npy': npy(rng.integers(10, size=12))}
 
 
-def weights():
+def weights(**parts):
     """Arrays and header of a sound checkpoint."""
     config = config_from_dict(SMALL, 'fuzz')
     network = build_network(config, make_streams(0)['weights'])
     members = {name.lstrip('/') + '.npy': npy(param.array)
                for name, param in network.namedparams()}
     meta = {'config': config.as_dict(), 'metrics': {'epoch': 1}}
+    meta['config']['model'].update(parts)
     return members, meta
 
 
@@ -147,9 +153,13 @@ def checkpoint_seeds():
     header = {'kind': 'ram checkpoint', 'format': 1, 'meta': meta}
     whole = {checkpoint._META + '.npy': npy(numpy.array(json.dumps(header)))}
     whole.update(members)
-    sound = json.dumps(meta).encode()
-    return zipped(whole) + [b'S' + struct.pack('<I', len(sound)) + sound
-                            + pack(members)]
+    seeds = zipped(whole)
+    for parts in ({}, {'glimpse_network': 'steals.Network'},
+                  {'location_network': 'chainer.links.Linear'}):
+        text = json.dumps(weights(**parts)[1]).encode()
+        seeds.append(b'S' + struct.pack('<I', len(text)) + text
+                     + pack(members))
+    return seeds
 
 
 def idx_seeds():
@@ -235,7 +245,8 @@ TARGETS = {
     'checkpoint': lambda: Target(
         checkpoint_seeds, NPY_WORDS + [
             '"format": 2', '"config": {', 'null', '1e400', 'NaN', '"core_units":'
-            ' 100000000', '"scales": 10', '"network": "fc"', '[[[[[['],
+            ' 100000000', '"scales": 10', '"network": "fc"', '[[[[[[',
+            '"core": "steals.Core"', 'steals.', 'os.system', 'ram.links.'],
         'case.npz', checkpoint.load_checkpoint, as_file)}
 
 
@@ -388,6 +399,9 @@ def work(name, minutes, seed, findings, engine):
 
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        with open('steals.py', 'w') as file:
+            file.write(MODULE)
+        sys.path.insert(0, folder)
         if engine == 'atheris':
             guided_engine(watch, minutes, seed, done)
         own_engine(watch, minutes, seed)

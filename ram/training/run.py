@@ -24,6 +24,7 @@ from ram.errors import RamError
 from ram.files import replacing
 from ram.files import sweep
 from ram.networks import build_network
+from ram.networks import import_parts
 from ram.streams import make_streams
 from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
@@ -230,11 +231,13 @@ def train(config, out, device, root=None, resume=False, stream=None,
         Outcome
 
     Raises:
-        RamError: For a folder in use, bad data, a full disk, or a loss that
-            is no longer finite.
+        RamError: For a folder in use, bad data, a full disk, a loss that is
+            no longer finite, or a class named by the configuration that is
+            not what it should be.
 
     """
     stream = stream or sys.stdout
+    import_parts(config)
     splits = load_splits(config.data, root)
     if config.training.batch_size > len(splits.train.labels):
         raise RamError(
