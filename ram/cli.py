@@ -12,6 +12,7 @@ from ram.config import load_config
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
+from ram.data.splits import name_classes
 from ram.data.splits import Splits
 from ram.errors import RamError
 from ram.evaluation import evaluate
@@ -353,8 +354,10 @@ def _evaluate(args):
     print(f'{result.images_per_second:.0f} images/s')
     print('confusion (row: class, column: taken for)')
     width = len(str(result.confusion.max())) + 1
-    for row in result.confusion:
-        print(''.join(f'{count:{width}d}' for count in row))
+    names = loaded.config.data.class_names or [''] * len(result.confusion)
+    for name, row in zip(names, result.confusion):
+        print(f'{name:{max(map(len, names))}}'
+              + ''.join(f'{count:{width}d}' for count in row))
     if args.json:
         with replacing(args.json, 'w') as file:
             json.dump({
@@ -386,7 +389,7 @@ def _render(args):
     visualizations.save_trajectories(
         args.out,
         trajectories(loaded.model, images, labels, indices, streams),
-        loaded.config.model.patch_sizes)
+        loaded.config.model.patch_sizes, loaded.config.data.class_names)
     print(f'written: {args.out}')
 
 
@@ -398,7 +401,7 @@ def _fetch(args):
 
 def _preview(args):
     from ram import visualizations
-    config = load_config(args.config, args.set)
+    config = name_classes(load_config(args.config, args.set))
     splits = load_splits(config.data, args.data_root)
     if args.split == 'train':
         images, labels = next(BatchIterator(
@@ -408,8 +411,10 @@ def _preview(args):
     else:
         images, labels = fixed_canvases(config.data, splits, args.split)
     height, width = config.data.canvas_size
+    names = config.data.class_names or range(config.data.classes)
     visualizations.save_preview(
-        args.out, images[:args.examples], labels[:args.examples],
+        args.out, images[:args.examples],
+        [names[label] for label in labels[:args.examples]],
         f'{config.data.name}, {config.data.variant}, {height}x{width}, '
         f'{args.split}')
     print(f'written: {args.out}')

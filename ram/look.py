@@ -94,7 +94,8 @@ class Model:
     @property
     def class_names(self):
         """The K classes by name: numbers where they have none."""
-        return [str(i) for i in range(self.config.data.classes)]
+        data = self.config.data
+        return data.class_names or [str(i) for i in range(data.classes)]
 
     def look(self, images):
         """Lets the network look at images, following its mean policy.

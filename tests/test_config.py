@@ -140,6 +140,12 @@ IMPOSSIBLE = {
         'data.clutter_size',
     'data: {file: x.npz}': 'data.file',
     'data: {name: npz}': 'data.file',
+    'data: {name: folder}': 'data.folder',
+    'data: {folder: x}': 'data.folder',
+    'data: {name: npz, file: x, resize: true}': 'data.resize',
+    'data: {name: folder, folder: x, channels: 4}': 'data.channels',
+    'data: {classes: 3, class_names: [a, b]}': 'data.classes',
+    'data: {classes: 3, class_names: [a, b, a]}': 'data.classes',
     'data: {name: synthetic, channels: 3}': 'data.name',
     'data: {channels: 3}': 'data.channels',
     'data: {train_images: 5000}': 'data.validation',
@@ -168,6 +174,10 @@ RANGES = {
     'data.channels': ([1], [0, 65, True]), 'data.classes': ([2], [1, 0]),
     'data.image_size': (
         [28, [30, 40]], [0, [28], [28, 28, 1], '28', [28, .5]]),
+    'data.resize': ([False], [0, 'yes', None, [28, 28]]),
+    'data.class_names': (
+        [None, list('abcdefghij')], [[], 'ab', [1, 2], [''], ['x' * 101],
+                                     ['a\nb'], ['\x1b[2J'], {'a': 1}]),
     'data.clutter': ([1, 1000], [0, 1001]), 'data.validation': ([1], [0, -5]),
     'data.seed': ([0, 2 ** 63 - 1], [-1, 2 ** 63]),
     'data.train_images': ([None, 5001], [0, True, 1e4]),

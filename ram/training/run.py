@@ -20,6 +20,7 @@ from ram.checkpoint import load_weights
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
+from ram.data.splits import name_classes
 from ram.errors import RamError
 from ram.files import replacing
 from ram.files import sweep
@@ -238,6 +239,7 @@ def train(config, out, device, root=None, resume=False, stream=None,
     """
     stream = stream or sys.stdout
     import_parts(config)
+    config = name_classes(config)
     splits = load_splits(config.data, root)
     if config.training.batch_size > len(splits.train.labels):
         raise RamError(
