@@ -15,7 +15,7 @@ import numpy
 from PIL import Image
 from PIL import ImageDraw
 
-SIDE, FINE = 64, 4  # pixels of an image, and of each while it is drawn
+SIDE, FINE = 48, 4  # pixels of an image, and of each while it is drawn
 
 
 def regular(corners, radius=1):
@@ -34,18 +34,17 @@ SHAPES = {'circle': regular(60, 0.85), 'cross': CROSS, 'square': regular(4),
 
 
 def draw(shape, rng):
-    """One image, (64, 64, 3) uint8, of a shape's corners (n, 2)."""
-    patches = rng.integers(20, 90, (5, 5, 3), dtype='uint8')
+    """One image, (48, 48, 3) uint8, of a shape's corners (n, 2)."""
+    patches = rng.integers(0, 70, (4, 4, 3), dtype='uint8')
     image = Image.fromarray(patches).resize(
         (SIDE * FINE, SIDE * FINE), Image.Resampling.BICUBIC)
-    radius = rng.uniform(8, 14) * FINE
+    radius = rng.uniform(9, 15) * FINE
     middle = rng.uniform(radius, SIDE * FINE - radius, 2)
     angle = rng.uniform(-0.3, 0.3)
     turn = numpy.array([[math.cos(angle), -math.sin(angle)],
                         [math.sin(angle), math.cos(angle)]])
     corners = middle + radius * shape @ turn
-    # Bright in one channel at least, to stand out.
-    colour = rng.permutation([255, *rng.integers(120, 255, 2)])
+    colour = rng.integers(110, 256, 3)
     ImageDraw.Draw(image).polygon([tuple(corner) for corner in corners],
                                   fill=tuple(int(c) for c in colour))
     image = numpy.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX),
@@ -59,7 +58,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--out', metavar='DIR', default='shapes',
                         help='default: %(default)s')
-    parser.add_argument('--images', type=int, metavar='N', default=1000,
+    parser.add_argument('--images', type=int, metavar='N', default=2000,
                         help='of each shape (default: %(default)s)')
     parser.add_argument('--seed', type=int, metavar='N', default=0)
     args = parser.parse_args()

@@ -192,7 +192,8 @@ def prepare_folder(out, config, resume):
         raise RamError(f'{out}: is not empty; add --resume to go on with the '
                        'run in it, or name another folder with --out')
     if held and 'config.yaml' not in held:
-        raise RamError(f'{out}: holds no run; name the folder of one')
+        raise RamError(f'{out}: holds no run; name the folder of one, or leave '
+                       '--resume out and name another --out')
     lock = filelock.FileLock(os.path.join(out, LOCK))
     try:
         lock.acquire(timeout=0)
