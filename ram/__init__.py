@@ -15,6 +15,9 @@ def load(path, device='@numpy'):
         result = model.look(images)
         result.classes, result.probabilities, result.locations
 
+    A Link of your own that the network has must be imported before: the file
+    alone imports nothing.
+
     Args:
         path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
             with the program.

@@ -47,7 +47,8 @@ def import_parts(config):
         return
     for key, name in config.model.own_parts.items():
         import_module(name.rpartition('.')[0], f'model.{key}: {name}')
-    network = build_network(config, make_streams(0)['weights'])
+    network, again = (build_network(config, make_streams(0)['weights'])
+                      for _ in range(2))
     named = ', '.join(f'model.{key}: {name}'
                       for key, name in config.model.own_parts.items())
     for name, link in network.namedlinks():
@@ -59,6 +60,12 @@ def import_parts(config):
         if not param.is_initialized:
             raise RamError(f'{named}: {name} has no shape yet; give every '
                            'Link the size of its input')
+    weights = dict(again.namedparams())
+    for name, param in network.namedparams():
+        if not numpy.array_equal(param.array, weights[name].array):
+            raise RamError(f'{named}: {name} is drawn anew each time; give '
+                           'its Link initialW=LeCunNormal(rng=rng), with the '
+                           "constructor's rng")
     try:
         problem = _misshapen(network, config)
     except Exception as error:  # of somebody's own code, of any kind

@@ -3,7 +3,8 @@
     python scripts/fuzz.py --minutes 10
     python scripts/fuzz.py --minutes 10 --target checkpoint --seed 7
 
-The readers are those of configurations, IDX files, .npz data and checkpoints.
+The readers are those of configurations, IDX files, .npz data, PNG and JPEG files
+and checkpoints.
 A case is a sound file that was altered: bits, bytes, lengths and tokens, and
 inside the zip archives too, with checksums made right again, so that what lies
 behind them is reached. A reader may hand back a value or raise RamError with
@@ -35,6 +36,7 @@ import types
 import zipfile
 
 import numpy
+from PIL import Image
 
 import ram.compat  # noqa: F401
 from ram import checkpoint
@@ -42,6 +44,7 @@ from ram.config import Config
 from ram.config import config_from_dict
 from ram.config import load_config
 from ram.config import reference
+from ram.data import folder
 from ram.data.idx import read_idx
 from ram.data.splits import load_splits
 from ram.errors import RamError
@@ -123,6 +126,27 @@ def images_npz():
     return {'images.npy': npy(rng.integers(
         256, size=(12, 8, 8), dtype='uint8')),
         'labels.npy': npy(rng.integers(10, size=12))}
+
+
+def picture_seeds():
+    colours = numpy.random.default_rng(0).integers(
+        256, size=(8, 8, 4), dtype='uint8')
+    seeds = []
+    for format, mode in (('PNG', 'RGBA'), ('PNG', 'L'), ('PNG', 'P'),
+                         ('JPEG', 'RGB'), ('JPEG', 'CMYK')):
+        file = io.BytesIO()
+        Image.fromarray(colours).convert('RGB').convert(mode).save(
+            file, format)
+        seeds.append(file.getvalue())
+    return seeds
+
+
+def picture(path):
+    """Reads a file of a folder, as it is and scaled."""
+    for resize in (False, True):
+        folder.read_image(path, config_from_dict({'data': {
+            'name': 'folder', 'folder': '.', 'image_size': [8, 8],
+            'channels': 3, 'resize': resize}}, 'fuzz').data)
 
 
 def weights(**parts):
@@ -242,6 +266,11 @@ TARGETS = {
         lambda: zipped(images_npz()), NPY_WORDS, 'x.npz',
         lambda path: load_splits(config_from_dict(SMALL, 'fuzz').data),
         as_file),
+    'picture': lambda: Target(
+        picture_seeds, ['IHDR', 'IDAT', 'PLTE', 'tRNS', 'eXIf', 'zTXt', 'acTL',
+                        'Exif\0\0II*\0', '\xff\xd8\xff', '\xff\xc0',
+                        '\xff\xe1', '\0\0\xff\xff', 'GIF89a'],
+        'case.png', picture),
     'checkpoint': lambda: Target(
         checkpoint_seeds, NPY_WORDS + [
             '"format": 2', '"config": {', 'null', '1e400', 'NaN', '"core_units":'

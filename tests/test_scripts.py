@@ -109,7 +109,7 @@ def test_fuzz(tmp_path):
     with open(tmp_path / 'fuzz.json') as file:
         results = json.load(file)
     assert [result['target'] for result in results] == [
-        'config', 'idx', 'npz', 'checkpoint']
+        'config', 'idx', 'npz', 'picture', 'checkpoint']
     assert all(result['cases'] > 10 for result in results)
     assert not os.listdir(tmp_path / 'found')
 

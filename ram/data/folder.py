@@ -74,13 +74,13 @@ def load(data):
                for path in _files(os.path.join(part, name))]
               for part in _parts(folder)]
     count = sum(map(len, listed))
-    size = count * data.channels * data.image_size[0] * data.image_size[1]
+    height, width = data.image_size
+    size = count * data.channels * height * width
     if size > BYTES:
         raise RamError(
-            f'{folder}: {count} images of {{}}x{{}} pixels would take '
+            f'{folder}: {count} images of {height}x{width} pixels would take '
             f'{size / 2 ** 30:.1f} GiB, and may take {BYTES >> 30}; set a '
-            'smaller data.image_size, with data.resize: true'.format(
-                *data.image_size))
+            'smaller data.image_size, with data.resize: true')
     return [_read_all(part, data) for part in listed]
 
 
@@ -134,12 +134,25 @@ def _read_all(listed, data):
     images = numpy.empty(
         (len(listed), data.channels) + data.image_size, 'uint8')
     for place, (path, _) in zip(images, listed):
-        place[...] = _read(path, data)
+        place[...] = read_image(path, data)
     return images, numpy.array([label for _, label in listed], 'int32')
 
 
-def _read(path, data):
-    """One image, (C, h, w) uint8."""
+def read_image(path, data):
+    """Reads one image.
+
+    Args:
+        path (str): A PNG or JPEG file.
+        data (ram.config.DataConfig): ``image_size``, ``channels`` and
+            ``resize`` are heeded.
+
+    Returns:
+        array: (C, h, w) uint8.
+
+    Raises:
+        RamError: Where it is no image, or not of the right size.
+
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
@@ -148,6 +161,9 @@ def _read(path, data):
                             ) as image:
                 if image.width * image.height > PIXELS:
                     raise Image.DecompressionBombError
+                if not data.resize and (
+                        sorted(image.size) != sorted(data.image_size)):
+                    raise _misfit(image, path, data)
                 if image.mode[0] in 'IF':
                     raise RamError(f'{path}: has more than 8 bits a pixel; '
                                    'convert it to 8')
@@ -167,10 +183,7 @@ def _read(path, data):
 def _fit(image, path, data):
     height, width = data.image_size
     if image.size != (width, height) and not data.resize:
-        raise RamError(
-            f'{path}: is {image.height}x{image.width} pixels, not '
-            f'{height}x{width}; set data.resize: true, or, if all are alike, '
-            f'data.image_size to [{image.height}, {image.width}]')
+        raise _misfit(image, path, data)
     if 'A' in image.getbands() or 'transparency' in image.info:
         # What is not there is black, as beyond the border.
         image = image.convert('RGBA')
@@ -180,3 +193,11 @@ def _fit(image, path, data):
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return numpy.asarray(image).reshape(height, width, -1).transpose(2, 0, 1)
+
+
+def _misfit(image, path, data):
+    height, width = data.image_size
+    return RamError(
+        f'{path}: is {image.height}x{image.width} pixels, not '
+        f'{height}x{width}; set data.resize: true, or, if all are alike, '
+        f'data.image_size to [{image.height}, {image.width}]')

@@ -250,7 +250,7 @@ def test_more_than_memory_should_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, 'BYTES', 36 * 99)
     load_splits(data_config(tmp_path))
     monkeypatch.setattr(folder, 'BYTES', 36 * 99 - 1)
-    monkeypatch.setattr(folder, '_read', None)  # before any is read
+    monkeypatch.setattr(folder, 'read_image', None)  # before any is read
     assert '36 images of 9x11 pixels would take' in problem_of(
         data_config(tmp_path))
 

@@ -25,6 +25,7 @@ open('imported', 'a').close()
 import chainer
 import chainer.functions as F
 import chainer.links as L
+from chainer.initializers import LeCunNormal
 from ram.links import *
 
 
@@ -39,7 +40,8 @@ class GRU(chainer.Chain):
         super().__init__()
         self.units = units
         with self.init_scope():
-            self.gates = L.StatelessGRU(in_units, units)
+            self.gates = L.StatelessGRU(in_units, units, LeCunNormal(rng=rng),
+                                        LeCunNormal(rng=rng))
 
     def initial_state(self, batch):
         return chainer.Variable(self.xp.zeros((batch, self.units), 'f')),
@@ -73,6 +75,13 @@ class Lazy(GlimpseNetwork):
         super().__init__(*args)
         with self.init_scope():
             self.more = L.Linear(None, 3)
+
+
+class Lucky(GlimpseNetwork):
+    def __init__(self, *args):
+        super().__init__(*args)
+        with self.init_scope():
+            self.more = L.Linear(3, 3)
 
 
 class Normal(GlimpseNetwork):
@@ -230,6 +239,8 @@ WRONG = {
     'own_links.Narrow': 'fails on two blank images: InvalidType',
     'own_links.Blind': "has no attribute 'sensor'",
     'own_links.Lazy': '/glimpse/more/W has no shape yet',
+    'own_links.Lucky': '/glimpse/more/W is drawn anew each time; give its '
+                       'Link initialW=LeCunNormal(rng=rng)',
     'own_links.Normal': '/glimpse/normal keeps values beside its weights '
                         '(N, avg_mean, avg_var)',
     'own_links.os': 'not a chainer.Link',
