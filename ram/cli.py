@@ -356,7 +356,7 @@ def _evaluate(args):
     width = len(str(result.confusion.max())) + 1
     names = loaded.config.data.class_names or [''] * len(result.confusion)
     for name, row in zip(names, result.confusion):
-        print(f'{name:{max(map(len, names))}}'
+        print(name.ljust(max(map(len, names)))
               + ''.join(f'{count:{width}d}' for count in row))
     if args.json:
         with replacing(args.json, 'w') as file:

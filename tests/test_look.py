@@ -109,7 +109,7 @@ BAD = {
     'beyond 1': (numpy.full((20, 30), 255.), 'values from 255.0 to 255.0'),
     'below 0': (numpy.full((20, 30), -.1), 'values from -0.1'),
     'NaN': (numpy.full((20, 30), numpy.nan), 'values from nan'),
-    'ragged': ([[1], [1, 2]], 'no NumPy array')}
+    'ragged': ([[1], [1, 2]], '')}  # an array of objects, or none
 
 
 @pytest.mark.parametrize('case', BAD)

@@ -315,7 +315,7 @@ def test_a_run_starts_from_no_other_network(tmp_path):
               tmp_path / 'second')
     assert f'{best}: core/linear/W: has shape (64, 32), not (32, 24); ' \
         'training.start_from must name a network' in str(caught.value)
-    with pytest.raises(RamError, match='no such file; name a checkpoint'):
+    with pytest.raises(RamError, match='no such file; name one that'):
         train(make_config({'start_from': str(tmp_path / 'none.npz')}),
               tmp_path / 'third')
 
