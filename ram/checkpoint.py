@@ -23,6 +23,10 @@ from ram.streams import make_streams
 
 FORMAT = 1
 _META = 'ram.json'
+_REMEDY = {
+    'checkpoint': 'name one that ram train CONFIG has written, or '
+                  'pretrained:mnist',
+    'snapshot': 'start the run anew: ram train CONFIG in another --out'}
 PRETRAINED = os.path.join(os.path.dirname(__file__), 'pretrained')
 
 
@@ -92,12 +96,12 @@ def read_arrays(path, kind):
     try:
         arrays = read_npz(path)
         if _META not in arrays:
-            raise RamError(f'{path}: not a {kind} of this program; name '
-                           f'a {kind} that ram train has written')
+            raise RamError(f'{path}: not a {kind} of this program; '
+                           + _REMEDY[kind])
         header = json.loads(str(arrays.pop(_META)))
         if header.get('kind') != 'ram ' + kind:
             raise RamError(f'{path}: a {header.get("kind")!r:.40}, not a '
-                           f'{kind}; name a {kind} instead')
+                           f'{kind}; {_REMEDY[kind]}')
         if header['format'] > FORMAT:
             raise RamError(
                 f'{path}: written by a newer version (format '
@@ -106,17 +110,16 @@ def read_arrays(path, kind):
     except RamError:
         raise
     except FileNotFoundError:
-        raise RamError(f'{path}: no such file; name a {kind} that ram train '
-                       'has written')
+        raise RamError(f'{path}: no such file; {_REMEDY[kind]}')
     except OSError as error:
         raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
-                       f'name a {kind} that ram train has written')
+                       + _REMEDY[kind])
     except DAMAGED as error:
         raise RamError(f'{path}: damaged or not a {kind} ({error!s:.80}); '
-                       'use another one')
+                       + _REMEDY[kind])
     if _checksum(arrays) != header.get('checksum'):
-        raise RamError(f'{path}: damaged: its checksum does not fit; use '
-                       'another one')
+        raise RamError(f'{path}: damaged: its checksum does not fit; '
+                       + _REMEDY[kind])
     return arrays, header.get('meta')
 
 
@@ -145,6 +148,9 @@ def save_checkpoint(path, model, config, metrics, dtype='float32'):
 def load_checkpoint(path):
     """Rebuilds a network from its file alone.
 
+    A part of a class that is not built in must have been imported before:
+    nothing is imported because a file names it.
+
     Args:
         path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
             with the program.
@@ -155,19 +161,25 @@ def load_checkpoint(path):
     Raises:
         RamError: Where the file is missing, damaged, of a newer format, or
             its arrays are not those of the network its configuration
-            describes, or not finite.
+            describes, or not finite, or it names a class that is not
+            imported.
 
     """
     path = _resolve(str(path))
     arrays, meta = read_arrays(path, 'checkpoint')
     if not isinstance(meta, dict) or not isinstance(meta.get('config'), dict):
-        raise RamError(f'{path}: holds no configuration; use another one')
+        raise RamError(f'{path}: holds no configuration; '
+                       + _REMEDY['checkpoint'])
     config = config_from_dict(meta['config'], path)
     held = sum(array.size for array in arrays.values())
     if config.parameters > held + 2 ** 20:  # before memory is taken for them
         raise RamError(f'{path}: holds {held} weights, but its configuration '
-                       f'describes {config.parameters}; use another one')
-    model = build_network(config, make_streams(0)['weights'])
+                       f'describes {config.parameters}; '
+                       + _REMEDY['checkpoint'])
+    try:
+        model = build_network(config, make_streams(0)['weights'])
+    except RamError as error:  # a class of somebody's own
+        raise RamError(*(f'{path}: {problem}' for problem in error.problems))
     _fill(model, arrays, path, 'its weights are not those of its '
           'configuration')
     return Checkpoint(model, config, meta.get('metrics') or {}, path)

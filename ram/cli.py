@@ -13,6 +13,7 @@ from ram.config import load_config
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
+from ram.data.splits import name_classes
 from ram.data.splits import Splits
 from ram.errors import RamError
 from ram.evaluation import evaluate
@@ -20,6 +21,7 @@ from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
 from ram.files import make_folder
 from ram.files import replacing
+from ram.links import import_module
 from ram.streams import make_streams
 from ram.training.ranks import COMMUNICATORS
 from ram.training.ranks import get_ranks
@@ -133,6 +135,7 @@ examples:
 Exit status 0 if configuration, log and error agree, 1 if they do not.
 """)
     add('folder', metavar='RUN_DIR', help='a run folder of ram train')
+    _add_import(add)
     _add_device(add)
     _add_root(add)
 
@@ -143,6 +146,7 @@ examples:
   ram evaluate pretrained:mnist
   ram evaluate runs/mnist/best.npz --json error.json
   ram evaluate runs/mnist/best.npz --policy sample --samples 10
+  ram evaluate runs/mine/best.npz --import my_module
 """)
     _add_checkpoint(add)
     _add_split(add)
@@ -250,6 +254,14 @@ def _command(commands, name, run, what, examples):
 def _add_checkpoint(add):
     add('checkpoint', metavar='CHECKPOINT',
         help='a file that ram train wrote, or pretrained:NAME')
+    _add_import(add)
+
+
+def _add_import(add):
+    add('--import', dest='imports', action='append', default=[],
+        metavar='MODULE', help=(
+            'import this module, which runs it: for a network with a Link of '
+            "your own; a checkpoint's word alone imports nothing"))
 
 
 def _add_split(add):
@@ -313,11 +325,19 @@ def _train(args):
               f'--out {out} --resume')
         return 128 + outcome.interrupted
     if outcome.best:
-        print(f'next: ram evaluate {outcome.best}')
+        print(' '.join([f'next: ram evaluate {outcome.best}'] + sorted({
+            '--import ' + name.rpartition('.')[0]
+            for name in config.model.own_parts.values()})))
     return 0
 
 
+def _import(args):
+    for name in args.imports:
+        import_module(name, f'--import {name}')
+
+
 def _verify(args):
+    _import(args)
     findings = verify(args.folder, get_device(args.device), args.data_root)
     for finding in findings:
         print(f'{finding.what}: {finding.told}; {finding.found}: '
@@ -329,6 +349,7 @@ def _verify(args):
 
 def _load(args):
     """The checkpoint on its device, and its images."""
+    _import(args)
     loaded = checkpoint.load_checkpoint(args.checkpoint)
     loaded.model.to_device(get_device(args.device))
     splits = load_splits(loaded.config.data, args.data_root)
@@ -369,8 +390,10 @@ def _evaluate(args):
     print(f'{result.images_per_second:.0f} images/s')
     print('confusion (row: class, column: taken for)')
     width = len(str(result.confusion.max())) + 1
-    for row in result.confusion:
-        print(''.join(f'{count:{width}d}' for count in row))
+    names = loaded.config.data.class_names or [''] * len(result.confusion)
+    for name, row in zip(names, result.confusion):
+        print(name.ljust(max(map(len, names)))
+              + ''.join(f'{count:{width}d}' for count in row))
     if args.json:
         with replacing(args.json, 'w') as file:
             json.dump({
@@ -399,7 +422,7 @@ def _render(args):
     visualizations.save_trajectories(
         args.out,
         trajectories(loaded.model, images, labels, indices, streams),
-        loaded.config.model.patch_sizes)
+        loaded.config.model.patch_sizes, loaded.config.data.class_names)
     print(f'written: {args.out}')
 
 
@@ -450,7 +473,7 @@ def _fetch(args):
 
 def _preview(args):
     from ram import visualizations
-    config = load_config(args.config, args.set)
+    config = name_classes(load_config(args.config, args.set))
     splits = load_splits(config.data, args.data_root)
     if args.split == 'train':
         images, labels = next(BatchIterator(
@@ -460,8 +483,10 @@ def _preview(args):
     else:
         images, labels, _ = fixed_canvases(config.data, splits, args.split)
     height, width = config.data.canvas_size
+    names = config.data.class_names or range(config.data.classes)
     visualizations.save_preview(
-        args.out, images[:args.examples], labels[:args.examples],
+        args.out, images[:args.examples],
+        [names[label] for label in labels[:args.examples]],
         f'{config.data.name}, {config.data.variant}, {height}x{width}, '
         f'{args.split}')
     print(f'written: {args.out}')

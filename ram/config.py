@@ -26,9 +26,18 @@ def _as_size(value):
     return tuple(value) if isinstance(value, list) else value
 
 
+def _printable(text):
+    """Names are printed, and must not steer a terminal."""
+    if not text.isprintable():
+        raise ValueError('must be printable text')
+    return text
+
+
 _Count = Annotated[int, pydantic.Field(ge=1, le=10 ** 6)]
 _Side = Annotated[int, pydantic.Field(ge=1, le=4096)]
 Size = Annotated[Tuple[_Side, _Side], pydantic.BeforeValidator(_as_size)]
+_Name = Annotated[str, pydantic.Field(min_length=1, max_length=100),
+                  pydantic.AfterValidator(_printable)]
 _Seed = Annotated[int, pydantic.Field(ge=0, le=2 ** 63 - 1)]
 _Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]
 
@@ -39,26 +48,55 @@ class _Section(pydantic.BaseModel):
         protected_namespaces=())
 
 
+# The parts of the network, and those that are built in, by name. Another name
+# is that of a class, module.Class; see ram.links.parts.
+PARTS = {'glimpse_network': ('ram.links.GlimpseNetwork',),
+         'core': ('lstm', 'rnn'),
+         'location_network': ('ram.links.LocationNetwork',),
+         'action_network': ('ram.links.ActionNetwork',),
+         'baseline_network': ('ram.links.BaselineNetwork',)}
+
+
+def _part(key, description):
+    """The type of a part's key."""
+    return Annotated[str, pydantic.Field(
+        max_length=200, description=description, pattern=(
+            f'^({"|".join(map(re.escape, PARTS[key]))}'
+            r'|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$'))]
+
+
 class DataConfig(_Section):
     """What the network looks at."""
 
     name: Annotated[str, pydantic.Field(
         pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$', description=(
-            'mnist; synthetic (digits drawn by the program); npz (your own '
-            'images); else the folder, below the data root, of a set in '
+            'mnist; synthetic (digits drawn by the program); folder or npz '
+            '(your own images); else the folder, below the data root, of a set in '
             "MNIST's four files"))] = 'mnist'
     root: Annotated[Optional[str], pydantic.Field(description=(
         'data root; --data-root and RAM_DATA_ROOT do the same'))] = None
     file: Annotated[Optional[str], pydantic.Field(description=(
         'with name npz: the .npz file with arrays images (N, H, W[, C]) and '
         'labels (N,)'))] = None
+    folder: Annotated[Optional[str], pydantic.Field(description=(
+        'with name folder: the folder whose sub-folders are the classes, of '
+        'PNG or JPEG files each; or train and test in it, with those'))] = None
+    resize: Annotated[bool, pydantic.Field(description=(
+        'folder: scale each image to image_size, whatever its shape; else '
+        'all must have that size'))] = False
     image_size: Annotated[Size, pydantic.Field(description=(
         'height and width of one image, before it is put on a canvas'))] = (
             28, 28)
     channels: Annotated[int, pydantic.Field(
-        ge=1, le=64, description='colours of an image')] = 1
+        ge=1, le=64, description='colours of an image; folder: 1 makes all '
+        'grey, 3 all coloured')] = 1
     classes: Annotated[int, pydantic.Field(
         ge=2, le=10000, description='number of classes')] = 10
+    class_names: Annotated[
+        Optional[Annotated[List[_Name], pydantic.Field(min_length=2)]],
+        pydantic.Field(description=(
+            'names of the classes, in the order of their labels; null: '
+            'numbers, or for a folder its sub-folders, sorted'))] = None
     variant: Annotated[
         Literal['original', 'translated', 'cluttered'],
         pydantic.Field(description=(
@@ -75,12 +113,13 @@ class DataConfig(_Section):
         'null: all (synthetic: 12000)'))] = None
     test_images: Annotated[Optional[_Count], pydantic.Field(description=(
         'use (synthetic: draw) so many test images; null: all (synthetic: '
-        '2000; npz: a sixth of the file)'))] = None
+        '2000; npz, and folder without a test folder: a sixth)'))] = None
     validation: Annotated[_Count, pydantic.Field(description=(
         'the last so many training images choose the best epoch'))] = 5000
     seed: Annotated[_Seed, pydantic.Field(description=(
         'of validation and test canvases and first locations, synthetic '
-        'digits, and the split of an npz file: not of training'))] = 2014
+        'digits, and the split of an npz file or a folder: not of '
+        'training'))] = 2014
 
     @property
     def canvas_size(self):
@@ -113,8 +152,9 @@ class ModelConfig(_Section):
         description='width of h_l, which encodes the location')] = 128
     glimpse_units: Annotated[_Count, pydantic.Field(
         description='width of the glimpse vector g')] = 256
-    core: Annotated[Literal['lstm', 'rnn'], pydantic.Field(
-        description="lstm, or rnn, the paper's rectifier core")] = 'lstm'
+    core: _part('core', (
+        "lstm, or rnn, the paper's rectifier core, or a class of your own, "
+        'module.Class')) = 'lstm'
     core_units: Annotated[_Count, pydantic.Field(
         description='width of the state h')] = 256
     location_units: Annotated[int, pydantic.Field(
@@ -134,6 +174,24 @@ class ModelConfig(_Section):
             description=(
                 'learned, or a control: random looks anywhere, frozen keeps '
                 'the untrained location network'))] = 'learned'
+
+    glimpse_network: _part('glimpse_network', (
+        'the Link that encodes a glimpse; a class of your own, module.Class, '
+        'takes the same arguments')) = 'ram.links.GlimpseNetwork'
+    location_network: _part('location_network', (
+        'the Link that chooses where to look, likewise')) = (
+            'ram.links.LocationNetwork')
+    action_network: _part('action_network', (
+        'the Link that classifies, likewise')) = 'ram.links.ActionNetwork'
+    baseline_network: _part('baseline_network', (
+        'the Link that expects the reward, likewise')) = (
+            'ram.links.BaselineNetwork')
+
+    @property
+    def own_parts(self):
+        """{key: module.Class} of the parts that are not built in."""
+        return {key: getattr(self, key) for key, known in PARTS.items()
+                if getattr(self, key) not in known}
 
     @property
     def patch_sizes(self):
@@ -240,7 +298,7 @@ class Config(_Section):
 
     @property
     def parameters(self):
-        """Number of weights of the network."""
+        """Number of weights of the network, but for parts not built in."""
         model, data = self.model, self.data
         height, width = data.canvas_size
         if model.network == 'fc':
@@ -255,14 +313,18 @@ class Config(_Section):
             state = model.core_units
             gates = 4 if model.core == 'lstm' else 1
             hidden = model.location_units
-            layers = [
-                (retina, model.what_units), (2, model.where_units),
-                (model.what_units, model.glimpse_units),
-                (model.where_units, model.glimpse_units),
-                (model.glimpse_units + state, gates * state),
-                (hidden or state, 2), (state, data.classes), (state, 1)]
-            if hidden:
-                layers.append((state, hidden))
+            parts = {
+                'glimpse_network': [
+                    (retina, model.what_units), (2, model.where_units),
+                    (model.what_units, model.glimpse_units),
+                    (model.where_units, model.glimpse_units)],
+                'core': [(model.glimpse_units + state, gates * state)],
+                'location_network': [(hidden or state, 2)] + (
+                    [(state, hidden)] if hidden else []),
+                'action_network': [(state, data.classes)],
+                'baseline_network': [(state, 1)]}
+            layers = [layer for key, part in parts.items()
+                      if key not in model.own_parts for layer in part]
         return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
     def to_yaml(self):
@@ -326,19 +388,36 @@ def _impossible(config):
         yield 'data.clutter_size', frame + ('data.clutter_size',), (
             f'patches of {data.clutter_size} pixels cannot be cut from '
             'images of {}x{}; make them smaller'.format(*data.image_size))
-    if (data.name == 'npz') != (data.file is not None):
-        yield 'data.file', ('data.name', 'data.file'), (
-            'name the .npz file' if data.name == 'npz' else
-            'a file needs data.name: npz; set that, or remove the file')
+    for name, key in (('npz', 'file'), ('folder', 'folder')):
+        if (data.name == name) != (getattr(data, key) is not None):
+            yield f'data.{key}', ('data.name', f'data.{key}'), (
+                f'data.name: {name} needs it; name the {key}'
+                if data.name == name else
+                f'a {key} needs data.name: {name}; set that, or remove the '
+                f'{key}')
+    if data.resize and data.name != 'folder':
+        yield 'data.resize', ('data.name', 'data.resize'), (
+            'only images of a folder are scaled; remove it, or set '
+            'data.name: folder')
+    if data.name == 'folder' and data.channels not in (1, 3):
+        yield 'data.channels', ('data.name', 'data.channels'), (
+            'images of a folder are grey or coloured; use 1 or 3')
+    if (data.class_names is not None
+            and len(set(data.class_names)) != data.classes):
+        yield 'data.classes', ('data.classes', 'data.class_names'), (
+            f'{data.classes} classes, but {len(set(data.class_names))} '
+            f'different names of them ({", ".join(data.class_names):.60}); '
+            f'set it to {len(set(data.class_names))}')
     if data.name == 'synthetic':
         if (data.image_size, data.channels, data.classes) != ((28, 28), 1, 10):
             yield 'data.name', ('data.name', 'data.image_size',
                                 'data.channels', 'data.classes'), (
                 'synthetic digits are 28x28, of 1 channel and 10 classes; '
                 'remove image_size, channels and classes')
-    elif data.name != 'npz' and data.channels != 1:
+    elif data.name not in ('npz', 'folder') and data.channels != 1:
         yield 'data.channels', ('data.name', 'data.channels'), (
-            "sets in MNIST's form are grey; use 1, or data.name: npz")
+            "sets in MNIST's form are grey; use 1, or data.name: npz or "
+            'folder')
     if (data.train_images is not None
             and data.validation >= data.train_images):
         yield 'data.validation', ('data.validation', 'data.train_images'), (
@@ -556,6 +635,9 @@ def _describe(error, section_class):
         if isinstance(value, str):
             near = difflib.get_close_matches(value, choices, n=1)
             words += f' (did you mean {near[0]}?)' if near else ''
+    elif kind == 'string_pattern_mismatch' and key in PARTS:
+        words = (f'must be {", ".join(PARTS[key])}, or a class of your own, '
+                 'module.Class')
     elif kind == 'string_pattern_mismatch':
         words = 'must be a plain folder name (letters, digits, . _ -)'
     elif kind == 'finite_number':
@@ -566,7 +648,12 @@ def _describe(error, section_class):
                   'tuple_type': 'a whole number or [height, width]',
                   'missing': 'a whole number or [height, width]',
                   'too_long': 'a whole number or [height, width]',
-                  'list_type': 'a list of whole numbers, such as [60, 80]'}
+                  'list_type': 'a list, such as ' + (
+                      '[cat, dog]' if key == 'class_names' else '[60, 80]'),
+                  'too_short': 'a list of two or more',
+                  'string_too_short': 'text of a letter or more',
+                  'string_too_long': 'shorter text',
+                  'value_error': 'printable text'}
         words = ('must be ' + wanted[kind] if kind in wanted
                  else error['msg'][:1].lower() + error['msg'][1:])
     return key, f'{words}, not {value!r:.60}'

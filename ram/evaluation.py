@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import chainer
 import chainer.functions as F
@@ -59,7 +59,7 @@ class Trajectory(NamedTuple):
         retina (array): (T, k, C, g, g) float32, as the network received it.
         locations (array): (T, 2) float32, (x, y) in [-1, 1].
         probabilities (array): (T, K) float32, after each glimpse.
-        label (int): The true class.
+        label (int): The true class; None where nobody has said it.
 
     """
 
@@ -67,7 +67,7 @@ class Trajectory(NamedTuple):
     retina: Any
     locations: Any
     probabilities: Any
-    label: int
+    label: Optional[int] = None
 
 
 def wilson_interval(errors, n):
@@ -262,12 +262,27 @@ def trajectories(model, images, labels, indices, streams):
 
     """
     first, noise = model.draw(streams, len(images), mean=True)
-    chosen = images[indices]
-    seen = _look(model, chosen, first[indices], noise[:, indices])
-    sensor = model.glimpse.sensor
-    retina = [sensor(chosen, locations) for locations in seen.locations]
+    seen = _look(model, images[indices], first[indices], noise[:, indices])
     return [
-        Trajectory(chosen[i], numpy.stack([r[i] for r in retina]),
-                   seen.locations[:, i], seen.probabilities[:, i],
-                   int(labels[index]))
+        trajectory(model, images[index], seen.locations[:, i],
+                   seen.probabilities[:, i], int(labels[index]))
         for i, index in enumerate(indices)]
+
+
+def trajectory(model, image, locations, probabilities, label=None):
+    """What there is to show of a look that was taken at one image.
+
+    Args:
+        model (ram.ram.RAM): Its sensor reads the image again.
+        image (array): (C, H, W) float32.
+        locations (array): (T, 2) float32, (x, y) in [-1, 1].
+        probabilities (array): (T, K) float32.
+        label (int): The true class, if it is known.
+
+    Returns:
+        Trajectory
+
+    """
+    retina = model.glimpse.sensor(
+        numpy.repeat(image[None], len(locations), axis=0), locations)
+    return Trajectory(image, retina, locations, probabilities, label)

@@ -195,20 +195,28 @@ def build_ram(config, rng):
     Returns:
         RAM: On the CPU, float32.
 
+    Raises:
+        RamError: Where it names a class that is not imported, or is no such
+            part.
+
     """
     model, data = config.model, config.data
+
+    def make(key, *sizes):
+        return links.make_part(key, getattr(model, key), *sizes, rng)
+
     sensor = links.GlimpseSensor(model.glimpse_size, model.scales,
                                  model.scale_factor)
     with chainer.using_config('dtype', 'float32'):
         return RAM(
-            glimpse=links.GlimpseNetwork(
-                sensor, data.channels, model.what_units, model.where_units,
-                model.glimpse_units, rng),
-            core=CORES[model.core](model.glimpse_units, model.core_units, rng),
-            location=links.LocationNetwork(
-                model.core_units, model.location_units, rng),
-            action=links.ActionNetwork(model.core_units, data.classes, rng),
-            baseline=links.BaselineNetwork(model.core_units, rng),
+            glimpse=make('glimpse_network', sensor, data.channels,
+                         model.what_units, model.where_units,
+                         model.glimpse_units),
+            core=make('core', model.glimpse_units, model.core_units),
+            location=make('location_network', model.core_units,
+                          model.location_units),
+            action=make('action_network', model.core_units, data.classes),
+            baseline=make('baseline_network', model.core_units),
             glimpses=model.glimpses, std=model.std,
             first_location=model.first_location, policy=model.policy,
             reinforce_reaches_core=config.training.reinforce_reaches_core,

@@ -3,7 +3,8 @@
     python scripts/fuzz.py --minutes 10
     python scripts/fuzz.py --minutes 10 --target checkpoint --seed 7
 
-The readers are those of configurations, IDX files, .npz data and checkpoints.
+The readers are those of configurations, IDX files, .npz data, PNG and JPEG files
+and checkpoints.
 A case is a sound file that was altered: bits, bytes, lengths and tokens, and
 inside the zip archives too, with checksums made right again, so that what lies
 behind them is reached. A reader may hand back a value or raise RamError with
@@ -35,6 +36,7 @@ import types
 import zipfile
 
 import numpy
+from PIL import Image
 
 import ram.compat  # noqa: F401
 from ram import checkpoint
@@ -42,6 +44,7 @@ from ram.config import Config
 from ram.config import config_from_dict
 from ram.config import load_config
 from ram.config import reference
+from ram.data import folder
 from ram.data.idx import read_idx
 from ram.data.splits import load_splits
 from ram.errors import RamError
@@ -57,6 +60,10 @@ SMALL = {'model': {'what_units': 3, 'where_units': 2, 'glimpse_units': 4,
                    'core_units': 3, 'location_units': 2},
          'data': {'name': 'npz', 'file': 'x.npz', 'image_size': [8, 8],
                   'validation': 2, 'test_images': 2}}
+
+
+# A module that would be noticed if a file could have it imported.
+MODULE = f"open({CANARY!r}, 'w').close()\n"
 
 
 class Steals:
@@ -109,6 +116,7 @@ def unpack(data):
 def config_seeds():
     texts = [Config().to_yaml(), 'extends: case.yaml\n', 'model: {glimpses: 4}',
              'data:\n  name: synthetic\n  canvas: [60, 60]\n',
+             'model: {glimpse_network: steals.Network}\n',
              'a: &x [1, 2]\nb: *x\n', '!!python/object/apply:os.system [ls]']
     return [text.encode() for text in texts]
 
@@ -120,13 +128,35 @@ def images_npz():
         'labels.npy': npy(rng.integers(10, size=12))}
 
 
-def weights():
+def picture_seeds():
+    colours = numpy.random.default_rng(0).integers(
+        256, size=(8, 8, 4), dtype='uint8')
+    seeds = []
+    for format, mode in (('PNG', 'RGBA'), ('PNG', 'L'), ('PNG', 'P'),
+                         ('JPEG', 'RGB'), ('JPEG', 'CMYK')):
+        file = io.BytesIO()
+        Image.fromarray(colours).convert('RGB').convert(mode).save(
+            file, format)
+        seeds.append(file.getvalue())
+    return seeds
+
+
+def picture(path):
+    """Reads a file of a folder, as it is and scaled."""
+    for resize in (False, True):
+        folder.read_image(path, config_from_dict({'data': {
+            'name': 'folder', 'folder': '.', 'image_size': [8, 8],
+            'channels': 3, 'resize': resize}}, 'fuzz').data)
+
+
+def weights(**parts):
     """Arrays and header of a sound checkpoint."""
     config = config_from_dict(SMALL, 'fuzz')
     network = build_network(config, make_streams(0)['weights'])
     members = {name.lstrip('/') + '.npy': npy(param.array)
                for name, param in network.namedparams()}
     meta = {'config': config.as_dict(), 'metrics': {'epoch': 1}}
+    meta['config']['model'].update(parts)
     return members, meta
 
 
@@ -147,9 +177,13 @@ def checkpoint_seeds():
     header = {'kind': 'ram checkpoint', 'format': 1, 'meta': meta}
     whole = {checkpoint._META + '.npy': npy(numpy.array(json.dumps(header)))}
     whole.update(members)
-    sound = json.dumps(meta).encode()
-    return zipped(whole) + [b'S' + struct.pack('<I', len(sound)) + sound
-                            + pack(members)]
+    seeds = zipped(whole)
+    for parts in ({}, {'glimpse_network': 'steals.Network'},
+                  {'location_network': 'chainer.links.Linear'}):
+        text = json.dumps(weights(**parts)[1]).encode()
+        seeds.append(b'S' + struct.pack('<I', len(text)) + text
+                     + pack(members))
+    return seeds
 
 
 def idx_seeds():
@@ -232,10 +266,16 @@ TARGETS = {
         lambda: zipped(images_npz()), NPY_WORDS, 'x.npz',
         lambda path: load_splits(config_from_dict(SMALL, 'fuzz').data),
         as_file),
+    'picture': lambda: Target(
+        picture_seeds, ['IHDR', 'IDAT', 'PLTE', 'tRNS', 'eXIf', 'zTXt', 'acTL',
+                        'Exif\0\0II*\0', '\xff\xd8\xff', '\xff\xc0',
+                        '\xff\xe1', '\0\0\xff\xff', 'GIF89a'],
+        'case.png', picture),
     'checkpoint': lambda: Target(
         checkpoint_seeds, NPY_WORDS + [
             '"format": 2', '"config": {', 'null', '1e400', 'NaN', '"core_units":'
-            ' 100000000', '"scales": 10', '"network": "fc"', '[[[[[['],
+            ' 100000000', '"scales": 10', '"network": "fc"', '[[[[[[',
+            '"core": "steals.Core"', 'steals.', 'os.system', 'ram.links.'],
         'case.npz', checkpoint.load_checkpoint, as_file)}
 
 
@@ -388,6 +428,9 @@ def work(name, minutes, seed, findings, engine):
 
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        with open('steals.py', 'w') as file:
+            file.write(MODULE)
+        sys.path.insert(0, folder)
         if engine == 'atheris':
             guided_engine(watch, minutes, seed, done)
         own_engine(watch, minutes, seed)

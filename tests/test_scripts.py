@@ -79,6 +79,29 @@ def test_soak(tmp_path):
     assert (tmp_path / 'run' / 'snapshot.npz').exists()
 
 
+def test_shapes_from_drawing_to_training(tmp_path):
+    done = run(tmp_path, 'make_shapes.py', '--images', '20')
+    assert done.returncode == 0, done.stderr
+    names = ['circle', 'cross', 'square', 'triangle']
+    assert sorted(os.listdir(tmp_path / 'shapes')) == names
+    again = run(tmp_path, 'make_shapes.py', '--images', '20', '--out', 'x')
+    assert again.returncode == 0
+    for name in names:
+        files = sorted(os.listdir(tmp_path / 'shapes' / name))
+        assert len(files) == 20
+        contents = {(tmp_path / 'shapes' / name / file).read_bytes()
+                    for file in files}
+        assert len(contents) == 20
+        assert (tmp_path / 'x' / name / files[0]).read_bytes() in contents
+    done = run(tmp_path, 'train.py', os.path.join(
+        os.path.dirname(SCRIPTS), 'configs', 'shapes.yaml'), '--out', 'run',
+        '--set', 'training.epochs=1', 'data.validation=10')
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / 'run' / 'config.yaml') as file:
+        text = file.read()
+    assert all(f'  - {name}\n' in text for name in names)
+
+
 def test_fuzz(tmp_path):
     done = run(tmp_path, 'fuzz.py', '--minutes', '0.02', '--engine', 'own',
                '--findings', 'found', '--json', 'fuzz.json')
@@ -86,7 +109,7 @@ def test_fuzz(tmp_path):
     with open(tmp_path / 'fuzz.json') as file:
         results = json.load(file)
     assert [result['target'] for result in results] == [
-        'config', 'idx', 'npz', 'checkpoint']
+        'config', 'idx', 'npz', 'picture', 'checkpoint']
     assert all(result['cases'] > 10 for result in results)
     assert not os.listdir(tmp_path / 'found')
 

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ram.config import config_from_dict
 from ram.data import canvas
+from ram.data import folder
 from ram.data import mnist
 from ram.data import synthetic
 from ram.errors import RamError
@@ -44,6 +46,30 @@ class Splits(NamedTuple):
     test: Split
 
 
+def name_classes(config):
+    """Names the classes of a folder in its configuration.
+
+    Args:
+        config (ram.config.Config): Any.
+
+    Returns:
+        ram.config.Config: The same where there is no folder to ask, or the
+        names stand there already.
+
+    Raises:
+        RamError: Where the folder is not one of classes, or has another
+            number of them.
+
+    """
+    data = config.data
+    if data.name != 'folder' or data.class_names is not None:
+        return config
+    tree = config.as_dict()
+    tree['data']['class_names'] = folder.class_names(
+        os.path.expanduser(data.folder))
+    return config_from_dict(tree, data.folder)
+
+
 def load_splits(data, root=None):
     """Reads or draws the images.
 
@@ -65,12 +91,15 @@ def load_splits(data, root=None):
         test = _as_split(*synthetic.make_digits(
             data.test_images or SYNTHETIC_TEST, data.seed, 'test'))
     elif data.name == 'npz':
-        train, test = _split_npz(data)
+        train, test = _split_by_chance(
+            [_read_npz(os.path.expanduser(data.file))], data, data.file)
+    elif data.name == 'folder':
+        train, test = _split_by_chance(folder.load(data), data, data.folder)
     else:
         found = mnist.load(data.name, root or data.root)
         train = _as_split(found.train_images, found.train_labels)
         test = _as_split(found.test_images, found.test_labels)
-    origin = data.file or data.name
+    origin = data.file or data.folder or data.name
     for part in (train, test):
         _check(part, data, origin)
     train = _first(train, data.train_images, 'train_images', origin)
@@ -120,17 +149,20 @@ def _check(split, data, origin):
         raise RamError(*problems)
 
 
-def _split_npz(data):
-    images, labels = _read_npz(os.path.expanduser(data.file))
+def _split_by_chance(parts, data, origin):
+    """Training and test set of either or of both, in an order by chance."""
+    # They are often sorted by class.
+    rng = numpy.random.Generator(numpy.random.PCG64(data.seed))
+    parts = [Split(*(array[order] for array in part)) for part, order in (
+        (part, rng.permutation(len(part[1]))) for part in parts)]
+    if len(parts) > 1:
+        return parts
+    (images, labels), = parts
     test = data.test_images or max(len(labels) // 6, 1)
     if test >= len(labels):
-        raise RamError(f'{data.file}: data.test_images: {test} of '
+        raise RamError(f'{origin}: data.test_images: {test} of '
                        f'{len(labels)} images leave none to train on; set it '
                        'lower')
-    # Files are often sorted by class.
-    order = numpy.random.Generator(
-        numpy.random.PCG64(data.seed)).permutation(len(labels))
-    images, labels = images[order], labels[order]
     return (Split(images[:-test], labels[:-test]),
             Split(images[-test:], labels[-test:]))
 

@@ -7,3 +7,5 @@ from ram.links.core import RNNCore  # noqa: F401
 from ram.links.glimpse_network import GlimpseNetwork  # noqa: F401
 from ram.links.glimpse_sensor import GlimpseSensor  # noqa: F401
 from ram.links.location_network import LocationNetwork  # noqa: F401
+from ram.links.parts import import_module  # noqa: F401
+from ram.links.parts import make_part  # noqa: F401

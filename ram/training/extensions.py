@@ -11,6 +11,7 @@ from chainer import serializer as serializer_module
 import numpy
 
 from ram import checkpoint
+from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.evaluation import evaluation_streams
@@ -414,11 +415,12 @@ class Snapshot(extension.Extension):
         return warning
 
     def _check(self, meta):
-        if meta.get('config') != self._config.as_dict():
+        # An older program did not know all of today's keys.
+        there = config_from_dict(meta.get('config'), self.path).as_dict()
+        if there != self._config.as_dict():
             raise RamError(
                 f'{self.path}: of another configuration: '
-                + ', '.join(_differences(meta.get('config') or {},
-                                         self._config.as_dict()))
+                + ', '.join(_differences(there, self._config.as_dict()))
                 + '; resume with the one it was started with, or name '
                 'another --out')
         processes = 1 + len(meta.get('streams', []))
@@ -441,7 +443,7 @@ class _Restorer(chainer.serializers.NpzDeserializer):
 
 def _differences(old, new):
     for section in new:
-        before = old.get(section) or {}
         for key, value in new[section].items():
-            if before.get(key) != value:
-                yield f'{section}.{key} {before.get(key)} there, {value} here'
+            if old[section][key] != value:
+                yield (f'{section}.{key} {old[section][key]} there, '
+                       f'{value} here')

@@ -20,10 +20,12 @@ from ram.checkpoint import load_weights
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
+from ram.data.splits import name_classes
 from ram.errors import RamError
 from ram.files import replacing
 from ram.files import sweep
 from ram.networks import build_network
+from ram.networks import import_parts
 from ram.streams import make_streams
 from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
@@ -190,7 +192,8 @@ def prepare_folder(out, config, resume):
         raise RamError(f'{out}: is not empty; add --resume to go on with the '
                        'run in it, or name another folder with --out')
     if held and 'config.yaml' not in held:
-        raise RamError(f'{out}: holds no run; name the folder of one')
+        raise RamError(f'{out}: holds no run; name the folder of one, or leave '
+                       '--resume out and name another --out')
     lock = filelock.FileLock(os.path.join(out, LOCK))
     try:
         lock.acquire(timeout=0)
@@ -230,11 +233,14 @@ def train(config, out, device, root=None, resume=False, stream=None,
         Outcome
 
     Raises:
-        RamError: For a folder in use, bad data, a full disk, or a loss that
-            is no longer finite.
+        RamError: For a folder in use, bad data, a full disk, a loss that is
+            no longer finite, or a class named by the configuration that is
+            not what it should be.
 
     """
     stream = stream or sys.stdout
+    import_parts(config)
+    config = name_classes(config)
     splits = load_splits(config.data, root)
     if config.training.batch_size > len(splits.train.labels):
         raise RamError(

@@ -51,7 +51,8 @@ def verify(folder, device, root=None):
     """
     path = os.path.join(folder, 'best.npz')
     if not os.path.isdir(folder):
-        raise RamError(f'{folder}: no such folder; name the folder of a run')
+        raise RamError(f'{folder}: no such folder; name the run folder that ram '
+                       'train has made')
     best = load_checkpoint(path)
     config = load_config(os.path.join(folder, 'config.yaml'))
     epoch = best.metrics.get('epoch')

@@ -80,12 +80,14 @@ def verdict(trajectory, class_names=None):
             out.
 
     Returns:
-        tuple: right (bool) and the words (str), such as
-        ``'✗ wrong: 7, is 1'``.
+        tuple: right (bool, or None where the true class is not known) and
+        the words (str), such as ``'✗ wrong: 7, is 1'``.
 
     """
     names = _names(trajectory, class_names)
     guess = int(numpy.argmax(trajectory.probabilities[-1]))
+    if trajectory.label is None:
+        return None, f'takes it for: {names[guess]}'
     if guess == trajectory.label:
         return True, f'\u2713 right: {names[guess]}'
     return False, (f'\u2717 wrong: {names[guess]}, '
@@ -550,7 +552,8 @@ class _Legend:
             items += [(None, 'pixels: all that the network sees at a '
                              'glimpse,'),
                       (None, f'each box as {size} \u00d7 {size}')]
-        items.append((None, '  \u25b8 true class'))
+        if trajectory.label is not None:
+            items.append((None, '  \u25b8 true class'))
         self._places = []  # x, y, scale, words
         x = y = self.width = 0
         for j, words in items:
@@ -684,9 +687,9 @@ def _names(trajectory, class_names):
 
 
 def _likeliest(shares, label, limit):
-    """Up to ``limit`` classes, the likeliest first, the true one included."""
+    """Up to ``limit`` classes, the likeliest first, a true one included."""
     classes = [int(j) for j in numpy.argsort(-shares, kind='stable')[:limit]]
-    if label not in classes:
+    if label is not None and label not in classes:
         classes[-1] = label
     return classes
 
@@ -768,4 +771,5 @@ def _set_verdict(text, right, words):
     text.set_position((6, 9))
     text.set(color='black', weight='bold', bbox={
         'boxstyle': 'round,pad=0.3', 'linewidth': 1.8,
-        'facecolor': 'white', 'edgecolor': RIGHT if right else WRONG})
+        'facecolor': 'white', 'edgecolor': {
+            True: RIGHT, False: WRONG, None: GUESS}[right]})

@@ -120,6 +120,21 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
+def test_a_run_of_a_program_that_knew_fewer_keys_is_gone_on_with(tmp_path):
+    config = make_config({'epochs': 2})
+    train(config, tmp_path / 'run')
+    path = str(tmp_path / 'run' / 'snapshot.npz')
+    arrays, meta = checkpoint.read_arrays(path, 'snapshot')
+    del meta['config']['model']['glimpse_network']
+    checkpoint.write_arrays(path, 'snapshot', arrays, meta)
+    assert train(config, tmp_path / 'run', resume=True).epoch
+    meta['config']['model']['glimpse_network'] = 'other.Network'
+    checkpoint.write_arrays(path, 'snapshot', arrays, meta)
+    with pytest.raises(RamError, match='model.glimpse_network other.Network '
+                                       'there, ram.links.GlimpseNetwork'):
+        train(config, tmp_path / 'run', resume=True)
+
+
 def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     for every in (1, 2, 3):
         config = config_from_dict(
@@ -300,7 +315,7 @@ def test_a_run_starts_from_no_other_network(tmp_path):
               tmp_path / 'second')
     assert f'{best}: core/linear/W: has shape (64, 32), not (32, 24); ' \
         'training.start_from must name a network' in str(caught.value)
-    with pytest.raises(RamError, match='no such file; name a checkpoint'):
+    with pytest.raises(RamError, match='no such file; name one that'):
         train(make_config({'start_from': str(tmp_path / 'none.npz')}),
               tmp_path / 'third')
 

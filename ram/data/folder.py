@@ -1,0 +1,203 @@
+"""Images in a folder: PNG and JPEG, a sub-folder for each class.
+
+The folder holds the classes, or ``train/`` and ``test/`` which hold them.
+"""
+
+import os
+import warnings
+
+import numpy
+from PIL import Image
+from PIL import ImageOps
+
+from ram.errors import RamError
+
+FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG'}
+PIXELS = 2 ** 26  # of one file
+BYTES = 2 ** 31  # of all images
+_LAYOUT = 'put the images of each class into a sub-folder of its own'
+
+
+def class_names(folder):
+    """The names of the classes: those of the sub-folders, sorted.
+
+    Args:
+        folder (str): The folder.
+
+    Returns:
+        list of str
+
+    Raises:
+        RamError: Where there is no folder, or less than two classes in it.
+
+    """
+    parts = _parts(folder)
+    names = _subfolders(parts[0])
+    if len(names) < 2:
+        raise RamError(
+            f'{parts[0]}: holds {f"one class, {names[0]}" if names else "no"} '
+            f'sub-folder{"" if names else "s"}; {_LAYOUT}, two at least')
+    for part in parts[1:]:
+        other = set(_subfolders(part)).symmetric_difference(names)
+        if other:
+            raise RamError(f'{part}: has not the classes of {parts[0]} '
+                           f'({", ".join(sorted(other))}); let the two hold '
+                           'the same sub-folders')
+    return names
+
+
+def load(data):
+    """Reads the images.
+
+    Args:
+        data (ram.config.DataConfig): ``folder``, ``image_size``,
+            ``channels``, ``resize`` and ``class_names`` are heeded.
+
+    Returns:
+        list of tuple of arrays: Images (N, C, h, w) uint8 and labels (N,)
+        int32, class by class; for ``train/`` and for ``test/``, or for the
+        whole folder.
+
+    Raises:
+        RamError: Where a file is no image, or not of the right size, all
+            together are too large, or the classes are not those configured.
+
+    """
+    folder = os.path.expanduser(data.folder)
+    found = class_names(folder)
+    names = found if data.class_names is None else data.class_names
+    if sorted(names) != sorted(found):
+        odd = sorted(set(names).symmetric_difference(found))
+        raise RamError(f'{folder}: has not the classes of data.class_names '
+                       f'({", ".join(odd)}); set that to [{", ".join(found)}]')
+    listed = [[(path, label) for label, name in enumerate(names)
+               for path in _files(os.path.join(part, name))]
+              for part in _parts(folder)]
+    count = sum(map(len, listed))
+    height, width = data.image_size
+    size = count * data.channels * height * width
+    if size > BYTES:
+        raise RamError(
+            f'{folder}: {count} images of {height}x{width} pixels would take '
+            f'{size / 2 ** 30:.1f} GiB, and may take {BYTES >> 30}; set a '
+            'smaller data.image_size, with data.resize: true')
+    return [_read_all(part, data) for part in listed]
+
+
+def _parts(folder):
+    """[train, test], or the folder itself."""
+    names = _subfolders(folder)
+    if not {'train', 'test'}.issubset(names):
+        return [folder]
+    if len(names) > 2:
+        odd = [name for name in names if name not in ('train', 'test')]
+        raise RamError(f'{folder}: holds train, test and also {odd[0]}; let '
+                       'it hold the two alone, or the classes alone')
+    return [os.path.join(folder, name) for name in ('train', 'test')]
+
+
+def _subfolders(folder):
+    return [entry.name for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder):
+    """What is in a folder, sorted, without what is hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries
+                           if not entry.name.startswith('.')),
+                          key=lambda entry: entry.name)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise RamError(f'{folder}: cannot be read: {reason}; name a folder '
+                       f'of images in data.folder, and {_LAYOUT}')
+
+
+def _files(folder):
+    """The images of a class."""
+    paths = []
+    for entry in _entries(folder):
+        if entry.is_dir():
+            raise RamError(f'{entry.path}: a folder among the images of a '
+                           'class; move its images up, or it elsewhere')
+        if os.path.splitext(entry.name)[1].lower() not in FORMATS:
+            raise RamError(f'{entry.path}: not a .png, .jpg or .jpeg; '
+                           'convert it, or move it elsewhere')
+        paths.append(entry.path)
+    if not paths:
+        raise RamError(f'{folder}: holds no image; put some in, or remove '
+                       'the folder')
+    return paths
+
+
+def _read_all(listed, data):
+    images = numpy.empty(
+        (len(listed), data.channels) + data.image_size, 'uint8')
+    for place, (path, _) in zip(images, listed):
+        place[...] = read_image(path, data)
+    return images, numpy.array([label for _, label in listed], 'int32')
+
+
+def read_image(path, data):
+    """Reads one image.
+
+    Args:
+        path (str): A PNG or JPEG file.
+        data (ram.config.DataConfig): ``image_size``, ``channels`` and
+            ``resize`` are heeded.
+
+    Returns:
+        array: (C, h, w) uint8.
+
+    Raises:
+        RamError: Where it is no image, or not of the right size.
+
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', Image.DecompressionBombWarning)
+            # The header alone is read yet.
+            with Image.open(path, formats=sorted(set(FORMATS.values()))
+                            ) as image:
+                if image.width * image.height > PIXELS:
+                    raise Image.DecompressionBombError
+                if not data.resize and (
+                        sorted(image.size) != sorted(data.image_size)):
+                    raise _misfit(image, path, data)
+                if image.mode[0] in 'IF':
+                    raise RamError(f'{path}: has more than 8 bits a pixel; '
+                                   'convert it to 8')
+                image = ImageOps.exif_transpose(image)
+                return _fit(image, path, data)
+    except RamError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise RamError(f'{path}: has more than {PIXELS} pixels; make it '
+                       'smaller, or move it elsewhere')
+    except Exception as error:  # a damaged image shows in many ways
+        reason = getattr(error, 'strerror', None) or error
+        raise RamError(f'{path}: no PNG or JPEG that can be read '
+                       f'({reason!s:.80}); replace it, or move it elsewhere')
+
+
+def _fit(image, path, data):
+    height, width = data.image_size
+    if image.size != (width, height) and not data.resize:
+        raise _misfit(image, path, data)
+    if 'A' in image.getbands() or 'transparency' in image.info:
+        # What is not there is black, as beyond the border.
+        image = image.convert('RGBA')
+        image = Image.alpha_composite(
+            Image.new('RGBA', image.size, 'black'), image)
+    image = image.convert('L' if data.channels == 1 else 'RGB')
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return numpy.asarray(image).reshape(height, width, -1).transpose(2, 0, 1)
+
+
+def _misfit(image, path, data):
+    height, width = data.image_size
+    return RamError(
+        f'{path}: is {image.height}x{image.width} pixels, not '
+        f'{height}x{width}; set data.resize: true, or, if all are alike, '
+        f'data.image_size to [{image.height}, {image.width}]')
