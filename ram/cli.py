@@ -104,6 +104,7 @@ examples:
   ram train configs/mnist.yaml --set model.glimpses=4 training.epochs=30
   ram train configs/cluttered.yaml --device @cupy:0 --seed 2
   ram train configs/mnist.yaml --out runs/mnist --resume
+  ram train configs/mnist.yaml --tensorboard
   mpiexec -n 2 ram train configs/mnist.yaml --communicator naive
 """)
     add('config', metavar='CONFIG', help='YAML file')
@@ -115,6 +116,10 @@ examples:
     add('--seed', type=_natural, metavar='N', help='sets training.seed')
     add('--resume', action='store_true',
         help='go on with the run in the folder')
+    add('--tensorboard', action='store_true', help=(
+        'write losses, errors, gradients and glimpses of each epoch for '
+        'TensorBoard too, into tensorboard/ of the run folder (needs '
+        'tensorboardX)'))
     add('--communicator', choices=COMMUNICATORS, help=(
         'train with all processes that mpiexec started, by ChainerMN'))
 
@@ -267,7 +272,8 @@ def _train(args):
     ranks = get_ranks(args.communicator)
     try:
         outcome = train(config, out, get_device(args.device), args.data_root,
-                        args.resume, ranks=ranks)
+                        args.resume, ranks=ranks,
+                        tensorboard=args.tensorboard)
     except RamError as error:
         if ranks.size > 1:
             _tell(error)
@@ -352,7 +358,7 @@ def _evaluate(args):
 
 
 def _render(args):
-    # Drawing is slow to import and needed by this command alone.
+    # Drawing is slow to import, and not needed by all commands.
     from ram import visualizations
     loaded, images, labels, streams = _load(args)
     if loaded.config.model.network != 'ram':

@@ -17,7 +17,6 @@ import tempfile
 import imageio.v2 as imageio
 from matplotlib import patheffects
 from matplotlib.artist import Artist
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
@@ -29,6 +28,7 @@ from ram.errors import RamError
 from ram.evaluation import Trajectory  # noqa: F401
 from ram.functions.glimpse import patch_start
 from ram.visualizations import sheet
+from ram.visualizations.gif import GifWriter
 from ram.visualizations.sheet import FAINT, FONT, GAP
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart. The
@@ -37,6 +37,7 @@ SCALE_COLOURS = ('#E69F00', '#56B4E9', '#CC79A7', '#F0E442', '#009E73')
 SCALE_WIDTHS = (3, 2, 1)
 RIGHT, WRONG = '#009E73', '#D55E00'
 GUESS, OTHER = '#0072B2', '#B8C4CC'
+COLOURS = (GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS  # all that mean something
 
 # In points.
 _HEADER = 28  # the line above a scene
@@ -46,7 +47,6 @@ _ROW = 15  # a class in a strip
 _FRAME = 40  # milliseconds; a film has 25 frames a second
 _WAY = (0.1, 0.3, 0.5, 0.7, 0.9)  # from one glimpse to the next
 _HOLD = 3  # the verdict stays so many times as long as a glimpse
-_CLEAR = 255  # the entry of a GIF's palette that shows what was there before
 
 
 def patch_boxes(location, image_size, patch_sizes):
@@ -113,6 +113,23 @@ def draw_scene(trajectory, patch_sizes, step=None, margin=None, ax=None):
     ax = _own_axes() if ax is None else ax
     _Scene(ax, trajectory, patch_sizes, margin).show(
         _last(trajectory) if step is None else step)
+    return ax
+
+
+def draw_verdict(ax, trajectory, class_names=None):
+    """Writes above a scene whether the network was right in the end.
+
+    Args:
+        ax (matplotlib.axes.Axes): Of :func:`draw_scene`.
+        trajectory (ram.evaluation.Trajectory): The same.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
+
+    Returns:
+        matplotlib.axes.Axes: The same.
+
+    """
+    _set_verdict(_headline(ax), *verdict(trajectory, class_names))
     return ax
 
 
@@ -193,6 +210,29 @@ def draw_trajectory(trajectory, patch_sizes, step=None, class_names=None,
     else:
         card.show(step)
     return tuple(axes)
+
+
+def scene_size(trajectories, patch_sizes, room, pixels=1):
+    """How large to draw a scene.
+
+    Args:
+        trajectories (sequence of ram.evaluation.Trajectory): Whose boxes are
+            to be seen, all images of one size.
+        patch_sizes (sequence of int): Side of each scale in pixels.
+        room (float): The longer side at most, in points.
+        pixels (int): To a point.
+
+    Returns:
+        tuple: (width, height) in points, and the margin in pixels of the
+        image, for :func:`draw_scene`.
+
+    """
+    image_size = trajectories[0].image.shape[1:]
+    zoom, margin = _zoom(image_size, _overhang(trajectories, patch_sizes),
+                         room * pixels)
+    height, width = ((side + 2 * margin) * zoom / pixels
+                     for side in image_size)
+    return (width, height), margin
 
 
 def save_trajectories(path, trajectories, patch_sizes, class_names=None,
@@ -416,7 +456,7 @@ class _CardLayout:
     """Sizes of the panels of a card, the same for all cards of a figure."""
 
     def __init__(self, trajectories, patch_sizes, class_names):
-        self.scene, self.margin = _scene_size(trajectories, patch_sizes, 216)
+        self.scene, self.margin = scene_size(trajectories, patch_sizes, 216)
         self.retina = _retina_size(trajectories[0], 72,
                                    max(self.scene[1], 150))[::-1]
         self.labels = _labels_width(trajectories[0], class_names)
@@ -495,7 +535,7 @@ def _script(glimpses, seconds):
 def _strip(trajectories, patch_sizes, class_names):
     """A figure with a row for each image, a column for each glimpse."""
     glimpses = max(map(_last, trajectories)) + 1
-    scene, margin = _scene_size(trajectories, patch_sizes, 144, pixels=2)
+    scene, margin = scene_size(trajectories, patch_sizes, 144, pixels=2)
     labels = _labels_width(trajectories[0], class_names)
     cell = max(scene[0], 120, labels + 78)
     retina = _retina_size(trajectories[0], 3 * _ROW, cell, pixels=2)
@@ -522,7 +562,7 @@ def _strip(trajectories, patch_sizes, class_names):
             ax = sheet.add_axes(figure, left, top, *scene)
             _Scene(ax, trajectory, patch_sizes, margin).show(step)
             if step == 0:
-                _set_verdict(_headline(ax), *verdict(trajectory, class_names))
+                draw_verdict(ax, trajectory, class_names)
             if row == 0:
                 sheet.note(ax, f'glimpse {step + 1}', _HEADER)
             ax = sheet.add_axes(figure, left, top + scene[1] + 8, *retina)
@@ -595,48 +635,10 @@ def _headline(ax):
 def _write_gif(file, trajectories, patch_sizes, class_names, seconds):
     film = _Film(trajectories, patch_sizes, class_names, seconds)
     shown, durations = zip(*film.script)
-    colours = _colours([film.frame(*shown[i])
-                        for i in (0, len(shown) // 2, -1)])
-    images = _with_colours((film.frame(*what) for what in shown), colours)
-    images[0].save(file, 'GIF', save_all=True, append_images=images[1:],
-                   duration=list(durations), loop=0, disposal=1,
-                   transparency=_CLEAR, optimize=False)
-
-
-def _colours(frames):
-    """The colours of a film, (n, 3) uint8, less than 256.
-
-    One choice for all frames keeps the picture calm. White, black and the
-    colours that carry meaning are among them as they are.
-    """
-    exact = [[round(255 * c) for c in to_rgb(colour)] for colour in (
-        'white', 'black', GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS]
-    common = Image.fromarray(numpy.concatenate(frames)).quantize(240)
-    common = numpy.reshape(common.getpalette()[:3 * 240], (-1, 3))
-    return numpy.concatenate([exact, common]).astype('uint8')
-
-
-def _with_colours(frames, colours):
-    """Frames in the nearest of the colours, clear where nothing changes."""
-    palette = numpy.zeros((256, 3), 'uint8')
-    palette[:len(colours)] = colours
-    nearest = numpy.full(1 << 24, _CLEAR, 'uint8')  # by 0xRRGGBB
-    shifts = numpy.array([16, 8, 0], 'uint32')
-    images, last = [], None
-    for frame in frames:
-        codes = (frame.astype('uint32') << shifts).sum(axis=2)
-        new = numpy.unique(codes[nearest[codes] == _CLEAR])
-        for part in numpy.array_split(new, len(new) // 4096 + 1):
-            rgb = (part[:, None] >> shifts & 255).astype('int32')
-            distances = ((rgb[:, None] - colours) ** 2).sum(axis=2)
-            nearest[part] = distances.argmin(axis=1)
-        index = nearest[codes]
-        image = Image.fromarray(index if last is None else
-                                numpy.where(index == last, _CLEAR, index))
-        image.putpalette(palette.tobytes())
-        images.append(image)
-        last = index
-    return images
+    gif = GifWriter([film.frame(*shown[i])
+                     for i in (0, len(shown) // 2, -1)], COLOURS)
+    gif.write(file, (gif.index(film.frame(*what)) for what in shown),
+              durations)
 
 
 def _write_png(file, trajectories, patch_sizes, class_names, seconds):
@@ -725,16 +727,6 @@ def _zoom(image_size, margin, room):
             return zoom, min(margin, spare)
     margin = min(margin, longest // 25)
     return room / (longest + 2 * margin), margin
-
-
-def _scene_size(trajectories, patch_sizes, room, pixels=1):
-    """Width and height of a scene, and its margin in pixels of the image."""
-    image_size = trajectories[0].image.shape[1:]
-    zoom, margin = _zoom(image_size, _overhang(trajectories, patch_sizes),
-                         room * pixels)
-    height, width = ((side + 2 * margin) * zoom / pixels
-                     for side in image_size)
-    return (width, height), margin
 
 
 def _retina_size(trajectory, patch, room, pixels=1):
