@@ -163,10 +163,12 @@ examples:
   ram render pretrained:mnist
   ram render runs/mnist/best.npz --out look.gif --examples 8
   ram render runs/mnist/best.npz --out look.png --indices 3 14 15
+  ram render pretrained:mnist --out frames/%02d.png --examples 1
 """)
     _add_checkpoint(add)
     add('--out', metavar='FILE', default='trajectories.gif', help=(
-        '.gif, .mp4, or .png for a strip (default: %(default)s)'))
+        '.gif, .mp4, .png for a strip, or NAME%%02d.png for single frames '
+        '(default: %(default)s)'))
     which = add.group()
     which.add_argument('--examples', type=_positive, metavar='N', default=6,
                        help='the first N images (default: %(default)s)')

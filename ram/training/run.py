@@ -286,7 +286,8 @@ def _train(config, splits, out, device, stream, ranks, tensorboard):
         if trainer.updater.epoch_detail != trainer.updater.epoch:
             snapshot.save(trainer)
     names = ['config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
-             'trajectories.gif', FOLDER, 'best.npz', 'last.npz', 'snapshot.npz', 'snapshot-before.npz']
+             'trajectories.gif', FOLDER, 'best.npz', 'last.npz',
+             'snapshot.npz', 'snapshot-before.npz']
     files = [path for path in (os.path.join(out, name) for name in names)
              if os.path.exists(path)]
     return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
@@ -353,7 +354,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     trainer.extend(Finite(snapshot.path, ranks))
     if average is not None:
         trainer.extend(average)
-    images, labels = fixed_canvases(config.data, splits, 'validation')
+    images, labels = fixed_canvases(config.data, splits, 'validation')[:2]
     trainer.extend(Validation(model, images, labels, config, ranks))
     trainer.extend(best)
     trainer.extend(LearningRate(optimizer, config.training))

@@ -11,6 +11,7 @@ is drawn is what :func:`ram.functions.glimpse` read.
 
 import math
 import os
+import re
 import shutil
 import tempfile
 
@@ -37,7 +38,7 @@ SCALE_COLOURS = ('#E69F00', '#56B4E9', '#CC79A7', '#F0E442', '#009E73')
 SCALE_WIDTHS = (3, 2, 1)
 RIGHT, WRONG = '#009E73', '#D55E00'
 GUESS, OTHER = '#0072B2', '#B8C4CC'
-COLOURS = (GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS  # all that mean something
+COLOURS = (GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS
 
 # In points.
 _HEADER = 28  # the line above a scene
@@ -46,6 +47,7 @@ _ROW = 15  # a class in a strip
 
 _FRAME = 40  # milliseconds; a film has 25 frames a second
 _WAY = (0.1, 0.3, 0.5, 0.7, 0.9)  # from one glimpse to the next
+_NUMBER = re.compile(r'%(0\d+)?d')  # its place in the names of frames
 _HOLD = 3  # the verdict stays so many times as long as a glimpse
 
 
@@ -242,7 +244,10 @@ def save_trajectories(path, trajectories, patch_sizes, class_names=None,
     Args:
         path (str): ``.gif`` or ``.mp4`` for an animation of a grid of the
             images, ``.png`` for a strip: a row for each image, a column for
-            each glimpse. An ``.mp4`` needs imageio-ffmpeg.
+            each glimpse. An ``.mp4`` needs imageio-ffmpeg. A ``.png`` with
+            a place for a number, such as ``frames/%02d.png``, stands for
+            single frames of the animation: one a glimpse, from 1, and one
+            with the verdict; their folder is made where it is missing.
         trajectories (sequence of ram.evaluation.Trajectory): One an image.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
@@ -267,6 +272,9 @@ def save_trajectories(path, trajectories, patch_sizes, class_names=None,
         raise RamError(f'{path}: no image to draw; choose at least one')
     if suffix == '.mp4':
         _require_encoder(path)
+    if suffix == '.png' and _NUMBER.search(path):
+        _write_frames(path, trajectories, patch_sizes, class_names)
+        return path
     with replacing(path) as file:
         _WRITERS[suffix](file, trajectories, patch_sizes, class_names,
                          seconds_per_glimpse)
@@ -302,7 +310,7 @@ class _Scene:
             solid_capstyle='round', path_effects=halo))
         self._patches = []
         for j, side in enumerate(patch_sizes):
-            colour, linewidth = _scale_style(j)
+            colour, linewidth = scale_style(j)
             # Whole pixels, or the lines would be blurred.
             linewidth = max(1, round(linewidth * share * dots)) / dots
             halo = [patheffects.Stroke(linewidth=linewidth + 1.6,
@@ -356,7 +364,7 @@ class _Retina:
             x, y = (start, 0) if horizontal else (0, start)
             self._images.append(
                 sheet.show_image(ax, self._retina[0, j], x, y))
-            colour, linewidth = _scale_style(j)
+            colour, linewidth = scale_style(j)
             borders.append(ax.add_patch(Rectangle(
                 (x, y), size, size, fill=False, edgecolor=colour,
                 linewidth=linewidth, joinstyle='miter', clip_on=False)))
@@ -479,7 +487,8 @@ class _CardLayout:
 class _Film:
     """A grid of cards that shows one glimpse after another."""
 
-    def __init__(self, trajectories, patch_sizes, class_names, seconds):
+    def __init__(self, trajectories, patch_sizes, class_names, seconds=1.0,
+                 pixels=1):
         columns = min(len(trajectories), 2)
         rows = -(-len(trajectories) // columns)
         layout = _CardLayout(trajectories, patch_sizes, class_names)
@@ -488,7 +497,7 @@ class _Film:
                          columns * across - 2 * GAP)
         self._figure = sheet.new_figure(
             max(columns * across, legend.width + 2 * GAP),
-            rows * down + legend.height + 2 * GAP)
+            rows * down + legend.height + 2 * GAP, pixels)
         self._cards = []
         for i, trajectory in enumerate(trajectories):
             row, column = divmod(i, columns)
@@ -590,7 +599,7 @@ class _Legend:
             items += [(None, 'pixels: all that the network sees at a '
                              'glimpse,'),
                       (None, f'each box as {size} \u00d7 {size}')]
-        items.append((None, '  \u25b8 true class'))
+        items.append((None, '\u25b8 true class'))
         self._places = []  # x, y, scale, words
         x = y = self.width = 0
         for j, words in items:
@@ -600,7 +609,7 @@ class _Legend:
                 x, y = 0, y + 16
             self._places.append((x, y, j, words))
             self.width = max(self.width, x + width)
-            x += width + (8 if j is None else 10)
+            x += width + 10
         self.height = y + 16
 
     def draw(self, figure, x, y):
@@ -609,7 +618,7 @@ class _Legend:
                   .translate(0, 1) + figure.transFigure)
         for x, y, j, words in self._places:
             if j is not None:
-                colour, linewidth = _scale_style(j)
+                colour, linewidth = scale_style(j)
                 figure.add_artist(Rectangle(
                     (x + 1, y + 1), 11, 11, fill=False, edgecolor=colour,
                     linewidth=linewidth, joinstyle='miter',
@@ -645,6 +654,22 @@ def _write_png(file, trajectories, patch_sizes, class_names, seconds):
     figure = _strip(trajectories, patch_sizes, class_names)
     figure.canvas.draw()
     Image.fromarray(sheet.raster(figure)).save(file, 'PNG', optimize=True)
+
+
+def _write_frames(path, trajectories, patch_sizes, class_names):
+    film = _Film(trajectories, patch_sizes, class_names, pixels=2)
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder or '.', exist_ok=True)
+    except OSError as error:
+        raise RamError(f'{path}: its folder cannot be made: {error.strerror}; '
+                       'name another')
+    stills = [shown for shown, _ in film.script if shown[1] == 1]
+    for number, shown in enumerate(stills, 1):
+        name = _NUMBER.sub(lambda place: place[0] % number, path)
+        with replacing(name) as file:
+            Image.fromarray(film.frame(*shown)).save(file, 'PNG',
+                                                     optimize=True)
 
 
 def _write_mp4(file, trajectories, patch_sizes, class_names, seconds):
@@ -738,7 +763,7 @@ def _retina_size(trajectory, patch, room, pixels=1):
     return length * zoom / pixels, width * zoom / pixels
 
 
-def _scale_style(j):
+def scale_style(j):
     return (SCALE_COLOURS[j % len(SCALE_COLOURS)],
             SCALE_WIDTHS[min(j, len(SCALE_WIDTHS) - 1)])
 

@@ -34,7 +34,7 @@ def picture_of(name, config):
     """Drawn from a checkpoint alone, as the film must have shown it."""
     kept = checkpoint.load_checkpoint(str(name))
     splits = load_splits(config.data)
-    images, labels = fixed_canvases(config.data, splits, 'validation')
+    images, labels = fixed_canvases(config.data, splits, 'validation')[:2]
     examples = Examples(kept.model, images, labels, config)
     return examples.draw(examples.look(), kept.metrics['epoch'],
                          kept.metrics['validation_error']).astype(int)

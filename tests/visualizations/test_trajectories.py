@@ -358,6 +358,28 @@ def test_gif_of_eight_examples_is_small(tmp_path):
         assert image.n_frames == 6 + 5 * 5 + 1
 
 
+def test_single_frames(tmp_path):
+    trajectory, patch_sizes = make(scales=2, label=1, guess=7)
+    path = str(tmp_path / '50%' / 'a%03d.png')
+    assert save_trajectories(path, [trajectory], patch_sizes) == path
+    assert sorted(p.name for p in (tmp_path / '50%').iterdir()) == [
+        'a001.png', 'a002.png', 'a003.png', 'a004.png']
+    drawn = [rasterise(draw_trajectory(trajectory, patch_sizes,
+                                       step)[0].figure)[12:-12, :-24]
+             for step in (0, 1, 2, None)]
+    for number in range(4):
+        with Image.open(path.replace('%03d', f'00{number + 1}')) as image:
+            shown = numpy.array(image.convert('RGB')).astype(int)
+        # Twice as fine, from the upper left corner.
+        height, width = drawn[0].shape[:2]
+        coarse = shown[:2 * height, :2 * width].reshape(
+            height, 2, width, 2, 3).mean(axis=(1, 3))
+        assert numpy.argmin([abs(coarse - other).mean()
+                             for other in drawn]) == number
+        wrong = [round(255 * c) for c in to_rgb(module.WRONG)]
+        assert (shown == wrong).all(axis=2).any() == (number == 3)
+
+
 def test_examples_of_different_length(tmp_path):
     path = str(tmp_path / 'a.gif')
     trajectories = [make(1)[0], make(2)[0], make(2)[0]]
@@ -415,7 +437,8 @@ def test_nothing_to_draw(tmp_path):
         save_trajectories(str(tmp_path / 'a.gif'), [], [8])
 
 
-@pytest.mark.parametrize('name', ['missing/a.gif', 'file/a.png'])
+@pytest.mark.parametrize('name', ['missing/a.gif', 'file/a.png',
+                                  'file/%d.png'])
 def test_folder_that_cannot_be_written(tmp_path, name):
     (tmp_path / 'file').write_text('')
     trajectory, patch_sizes = make()
