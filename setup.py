@@ -28,7 +28,8 @@ setup(
         'cuda12': ['cupy-cuda12x[ctk]'],
         'cuda13': ['cupy-cuda13x[ctk]'],
         'video': ['imageio[ffmpeg]'],
-        'test': ['hypothesis', 'pytest', 'pytest-cov'],
+        'tensorboard': ['tensorboardX>=2.6.2.2'],
+        'test': ['hypothesis', 'pytest', 'pytest-cov', 'tensorboardX>=2.6.2.2'],
     },
     entry_points={'console_scripts': ['ram = ram.cli:main']},
 )

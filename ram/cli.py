@@ -110,6 +110,7 @@ examples:
   ram train configs/mnist.yaml --set model.glimpses=4 training.epochs=30
   ram train configs/cluttered.yaml --device @cupy:0 --seed 2
   ram train configs/mnist.yaml --out runs/mnist --resume
+  ram train configs/mnist.yaml --tensorboard
   mpiexec -n 2 ram train configs/mnist.yaml --communicator naive
 """)
     add('config', metavar='CONFIG', help='YAML file')
@@ -121,6 +122,10 @@ examples:
     add('--seed', type=_natural, metavar='N', help='sets training.seed')
     add('--resume', action='store_true',
         help='go on with the run in the folder')
+    add('--tensorboard', action='store_true', help=(
+        'write losses, errors, gradients and glimpses of each epoch for '
+        'TensorBoard too, into tensorboard/ of the run folder (needs '
+        'tensorboardX)'))
     add('--communicator', choices=COMMUNICATORS, help=(
         'train with all processes that mpiexec started, by ChainerMN'))
 
@@ -166,10 +171,12 @@ examples:
   ram render pretrained:mnist
   ram render runs/mnist/best.npz --out look.gif --examples 8
   ram render runs/mnist/best.npz --out look.png --indices 3 14 15
+  ram render pretrained:mnist --out frames/%02d.png --examples 1
 """)
     _add_checkpoint(add)
     add('--out', metavar='FILE', default='trajectories.gif', help=(
-        '.gif, .mp4, or .png for a strip (default: %(default)s)'))
+        '.gif, .mp4, .png for a strip, or NAME%%02d.png for single frames '
+        '(default: %(default)s)'))
     which = add.group()
     which.add_argument('--examples', type=_positive, metavar='N', default=6,
                        help='the first N images (default: %(default)s)')
@@ -308,7 +315,8 @@ def _train(args):
     ranks = get_ranks(args.communicator)
     try:
         outcome = train(config, out, get_device(args.device), args.data_root,
-                        args.resume, ranks=ranks)
+                        args.resume, ranks=ranks,
+                        tensorboard=args.tensorboard)
     except RamError as error:
         if ranks.size > 1:
             _tell(error)
@@ -411,7 +419,7 @@ def _evaluate(args):
 
 
 def _render(args):
-    # Drawing is slow to import and needed by this command alone.
+    # Drawing is slow to import, and not needed by all commands.
     from ram import visualizations
     loaded, (images, labels, _), streams = _load(args)
     _require_glimpses(args, loaded)
@@ -448,7 +456,8 @@ def _inspect(args):
         args.out, result, examples, loaded.config.model.patch_sizes,
         {'checkpoint': args.checkpoint, 'split': args.split,
          'chosen': chosen, 'metrics': loaded.metrics,
-         'config': loaded.config.as_dict()}, progress=_bar('drawing'))
+         'config': loaded.config.as_dict()},
+        loaded.config.data.class_names, _bar('drawing'))
     print('written: ' + ' '.join(files))
 
 

@@ -1,19 +1,39 @@
 """Makes the files in media/ and the generated parts of the README again.
 
     python scripts/make_media.py --data-root DIR    # DIR holds mnist/
+    python scripts/make_media.py --measured         # cost_*.png, results.png
+
+What is measured is made apart: media/cost_*.png by scripts/benchmark.py, a
+few minutes on a machine that does nothing else; media/results/*.json, the
+records of the trainings, by scripts/reproduce.py in hours, and from them
+media/results.png and the table of the README.
 """
 import argparse
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
 from PIL import Image
 
-from ram.files import replacing
+import numpy
+
+from ram.checkpoint import load_checkpoint
 from ram.cli import main
+from ram.config import load_config
 from ram.config import reference
+from ram.data.splits import fixed_canvases
+from ram.data.splits import load_splits
+from ram.errors import RamError
+from ram.evaluation import evaluation_streams
+from ram.evaluation import trajectories
+from ram.files import replacing
+from ram.gradient_map import gradient_map
 from ram.gradient_map import gradient_table
+from ram.networks import build_network
+from ram.streams import make_streams
+from ram.visualizations import architecture
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = [
@@ -24,6 +44,57 @@ PICTURES = [
     ['data', 'preview', 'configs/cluttered.yaml', '--out',
      'media/cluttered.png', '--examples', '24'],
 ]
+
+SENSOR_AT = 0.42, -0.36  # of the first cluttered test image
+MEASURED = [
+    ['scripts/benchmark.py', 'configs/mnist.yaml', '--growth', '--plots',
+     'media'],
+    ['scripts/reproduce.py', '--table'],
+]
+
+
+def draw_architecture(folder, root=None):
+    """Draws the figures of the network, from networks that are built.
+
+    Args:
+        folder (str): ``sensor.png``, ``glimpse_network.png``,
+            ``network.png`` and ``gradients.png`` go there.
+        root (str): Folder that holds ``mnist/``; where MNIST is not to be
+            had, the images are of the synthetic digits.
+
+    """
+    trained = load_checkpoint('pretrained:mnist')
+    model, config = trained.model, trained.config
+    images, labels = _images(config.data, root)
+    seen, = trajectories(model, images, labels, [0],
+                         evaluation_streams(config.data, 'test'))
+    # The sensor has nothing to learn, so its network need not be trained.
+    wide = load_config('configs/cluttered.yaml')
+    canvas = _images(wide.data, root)[0][0]
+    figures = {
+        'sensor': architecture.draw_sensor(
+            build_network(wide, make_streams(0)['weights']), canvas,
+            numpy.array(SENSOR_AT, 'float32')),
+        'glimpse_network': architecture.draw_glimpse_network(
+            model, seen.image, seen.locations[0]),
+        'network': architecture.draw_unrolled(model, seen),
+        'gradients': architecture.draw_gradients(model, gradient_map(
+            model, images[:16], labels[:16], make_streams(0)))}
+    for name, ax in figures.items():
+        architecture.save_figure(os.path.join(folder, name + '.png'), ax)
+
+
+def _images(data, root):
+    """A few test images and their labels, of MNIST or synthetic digits."""
+    few = data.model_copy(update={'train_images': 10, 'validation': 1,
+                                  'test_images': 16})
+    try:
+        splits = load_splits(few, root)
+    except RamError as error:
+        print(f'{error}; synthetic digits instead', file=sys.stderr)
+        few = few.model_copy(update={'name': 'synthetic'})
+        splits = load_splits(few)
+    return fixed_canvases(few, splits, 'test')[:2]
 
 
 def draw_heat_maps(root):
@@ -65,17 +136,26 @@ def fill(text, name, body):
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--data-root', metavar='DIR',
                         help='folder that holds mnist/')
+    parser.add_argument('--measured', action='store_true', help=(
+        'make only what rests on measurements: measure the costs anew, and\n'
+        'draw table and media/results.png from the records'))
     args = parser.parse_args()
     os.chdir(TOP)
+    if args.measured:
+        for command in MEASURED:
+            subprocess.run([sys.executable, *command], check=True)
+        sys.exit()
     with open('README.md', encoding='utf-8') as page:
         readme = page.read()
     readme = fill(readme, 'configuration', reference())
     readme = fill(readme, 'gradient map', gradient_table())
     with replacing('README.md') as page:
         page.write(readme.encode())
+    draw_architecture('media', args.data_root)
     root = ['--data-root', args.data_root] if args.data_root else []
     for command in PICTURES:
         status = main(command + root)

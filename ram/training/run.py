@@ -37,6 +37,9 @@ from ram.training.extensions import Validation
 from ram.training.flat import Adam
 from ram.training.flat import FlatChain
 from ram.training.ranks import Alone
+from ram.training.tensorboard import FOLDER
+from ram.training.tensorboard import require_tensorboard
+from ram.training.tensorboard import TensorBoard
 from ram.training.train_chain import build_train_chain
 
 OPTIMIZERS = {
@@ -212,11 +215,12 @@ def prepare_folder(out, config, resume):
 
 
 def train(config, out, device, root=None, resume=False, stream=None,
-          ranks=Alone()):
+          ranks=Alone(), tensorboard=False):
     """Trains a network.
 
     The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
     ``log`` (JSON, one entry an epoch), ``loss.png``, ``error.png``,
+    ``trajectories.gif`` (how the policy changed; not of a baseline),
     ``best.npz``, ``last.npz``, ``snapshot.npz`` and the snapshot before it.
 
     Args:
@@ -228,17 +232,20 @@ def train(config, out, device, root=None, resume=False, stream=None,
         stream (file object): Progress goes there; to standard output if left
             out.
         ranks (ram.training.ranks.Alone): The processes that train together.
+        tensorboard (bool): Write for TensorBoard too, into ``tensorboard``.
 
     Returns:
         Outcome
 
     Raises:
         RamError: For a folder in use, bad data, a full disk, a loss that is
-            no longer finite, or a class named by the configuration that is
-            not what it should be.
+            no longer finite, where tensorboardX is missing, or a class named
+            by the configuration that is not what it should be.
 
     """
     stream = stream or sys.stdout
+    if tensorboard:
+        require_tensorboard()
     import_parts(config)
     config = name_classes(config)
     splits = load_splits(config.data, root)
@@ -252,16 +259,17 @@ def train(config, out, device, root=None, resume=False, stream=None,
             f'shared by {ranks.size} processes; set it to a multiple')
     if ranks.rank:
         ranks.from_first(None)  # waits for the folder
-        return _train(config, splits, out, device, stream, ranks)
+        return _train(config, splits, out, device, stream, ranks, False)
     with prepare_folder(out, config, resume):
         _write_versions(out, device, ranks)
         ranks.from_first(None)
-        return _train(config, splits, out, device, stream, ranks)
+        return _train(config, splits, out, device, stream, ranks,
+                      tensorboard)
 
 
-def _train(config, splits, out, device, stream, ranks):
+def _train(config, splits, out, device, stream, ranks, tensorboard):
     trainer, best, snapshot = build_trainer(config, splits, out, device,
-                                            stream, ranks)
+                                            stream, ranks, tensorboard)
     if snapshot.exists():
         warning = snapshot.load(trainer)
         if ranks.rank == 0:
@@ -284,7 +292,8 @@ def _train(config, splits, out, device, stream, ranks):
         if trainer.updater.epoch_detail != trainer.updater.epoch:
             snapshot.save(trainer)
     names = ['config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
-             'best.npz', 'last.npz', 'snapshot.npz', 'snapshot-before.npz']
+             'trajectories.gif', FOLDER, 'best.npz', 'last.npz',
+             'snapshot.npz', 'snapshot-before.npz']
     files = [path for path in (os.path.join(out, name) for name in names)
              if os.path.exists(path)]
     return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
@@ -299,7 +308,8 @@ def _write_versions(out, device, ranks):
                   f, indent=2)
 
 
-def build_trainer(config, splits, out, device, stream, ranks=Alone()):
+def build_trainer(config, splits, out, device, stream, ranks=Alone(),
+                  tensorboard=False):
     """Composes model, optimizer, iterator, updater and extensions.
 
     Args:
@@ -309,6 +319,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
         device (chainer.backend.Device): Where.
         stream (file object): Progress goes there.
         ranks (ram.training.ranks.Alone): The processes that train together.
+        tensorboard (bool): Write for TensorBoard too.
 
     Returns:
         tuple: The trainer, its KeepBest and its Snapshot.
@@ -359,6 +370,14 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone()):
     trainer.extend(snapshot)
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)
+        examples = None
+        if config.model.network == 'ram':
+            # Drawing is slow to import, and not needed by all commands.
+            from ram.training.pictures import Examples, Trajectories
+            examples = Examples(model, images, labels, config)
+            trainer.extend(Trajectories(examples, out))
+        if tensorboard:
+            trainer.extend(TensorBoard(chain.model, examples, out))
     return trainer, best, snapshot
 
 

@@ -11,13 +11,13 @@ is drawn is what :func:`ram.functions.glimpse` read.
 
 import math
 import os
+import re
 import shutil
 import tempfile
 
 import imageio.v2 as imageio
 from matplotlib import patheffects
 from matplotlib.artist import Artist
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
@@ -29,6 +29,7 @@ from ram.errors import RamError
 from ram.evaluation import Trajectory  # noqa: F401
 from ram.functions.glimpse import patch_start
 from ram.visualizations import sheet
+from ram.visualizations.gif import GifWriter
 from ram.visualizations.sheet import FAINT, FONT, GAP
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart. The
@@ -37,6 +38,7 @@ SCALE_COLOURS = ('#E69F00', '#56B4E9', '#CC79A7', '#F0E442', '#009E73')
 SCALE_WIDTHS = (3, 2, 1)
 RIGHT, WRONG = '#009E73', '#D55E00'
 GUESS, OTHER = '#0072B2', '#B8C4CC'
+COLOURS = (GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS
 
 # In points.
 _HEADER = 28  # the line above a scene
@@ -45,8 +47,8 @@ _ROW = 15  # a class in a strip
 
 _FRAME = 40  # milliseconds; a film has 25 frames a second
 _WAY = (0.1, 0.3, 0.5, 0.7, 0.9)  # from one glimpse to the next
+_NUMBER = re.compile(r'%(0\d+)?d')  # its place in the names of frames
 _HOLD = 3  # the verdict stays so many times as long as a glimpse
-_CLEAR = 255  # the entry of a GIF's palette that shows what was there before
 
 
 def patch_boxes(location, image_size, patch_sizes):
@@ -115,6 +117,23 @@ def draw_scene(trajectory, patch_sizes, step=None, margin=None, ax=None):
     ax = _own_axes() if ax is None else ax
     _Scene(ax, trajectory, patch_sizes, margin).show(
         _last(trajectory) if step is None else step)
+    return ax
+
+
+def draw_verdict(ax, trajectory, class_names=None):
+    """Writes above a scene whether the network was right in the end.
+
+    Args:
+        ax (matplotlib.axes.Axes): Of :func:`draw_scene`.
+        trajectory (ram.evaluation.Trajectory): The same.
+        class_names (sequence of str): Names of the classes, numbers if left
+            out.
+
+    Returns:
+        matplotlib.axes.Axes: The same.
+
+    """
+    _set_verdict(_headline(ax), *verdict(trajectory, class_names))
     return ax
 
 
@@ -197,6 +216,29 @@ def draw_trajectory(trajectory, patch_sizes, step=None, class_names=None,
     return tuple(axes)
 
 
+def scene_size(trajectories, patch_sizes, room, pixels=1):
+    """How large to draw a scene.
+
+    Args:
+        trajectories (sequence of ram.evaluation.Trajectory): Whose boxes are
+            to be seen, all images of one size.
+        patch_sizes (sequence of int): Side of each scale in pixels.
+        room (float): The longer side at most, in points.
+        pixels (int): To a point.
+
+    Returns:
+        tuple: (width, height) in points, and the margin in pixels of the
+        image, for :func:`draw_scene`.
+
+    """
+    image_size = trajectories[0].image.shape[1:]
+    zoom, margin = _zoom(image_size, _overhang(trajectories, patch_sizes),
+                         room * pixels)
+    height, width = ((side + 2 * margin) * zoom / pixels
+                     for side in image_size)
+    return (width, height), margin
+
+
 def save_trajectories(path, trajectories, patch_sizes, class_names=None,
                       seconds_per_glimpse=1.0):
     """Writes how the network looked at some images, as a picture or a film.
@@ -204,7 +246,10 @@ def save_trajectories(path, trajectories, patch_sizes, class_names=None,
     Args:
         path (str): ``.gif`` or ``.mp4`` for an animation of a grid of the
             images, ``.png`` for a strip: a row for each image, a column for
-            each glimpse. An ``.mp4`` needs imageio-ffmpeg.
+            each glimpse. An ``.mp4`` needs imageio-ffmpeg. A ``.png`` with
+            a place for a number, such as ``frames/%02d.png``, stands for
+            single frames of the animation: one a glimpse, from 1, and one
+            with the verdict; their folder is made where it is missing.
         trajectories (sequence of ram.evaluation.Trajectory): One an image.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
@@ -229,6 +274,9 @@ def save_trajectories(path, trajectories, patch_sizes, class_names=None,
         raise RamError(f'{path}: no image to draw; choose at least one')
     if suffix == '.mp4':
         _require_encoder(path)
+    if suffix == '.png' and _NUMBER.search(path):
+        _write_frames(path, trajectories, patch_sizes, class_names)
+        return path
     with replacing(path) as file:
         _WRITERS[suffix](file, trajectories, patch_sizes, class_names,
                          seconds_per_glimpse)
@@ -264,7 +312,7 @@ class _Scene:
             solid_capstyle='round', path_effects=halo))
         self._patches = []
         for j, side in enumerate(patch_sizes):
-            colour, linewidth = _scale_style(j)
+            colour, linewidth = scale_style(j)
             # Whole pixels, or the lines would be blurred.
             linewidth = max(1, round(linewidth * share * dots)) / dots
             halo = [patheffects.Stroke(linewidth=linewidth + 1.6,
@@ -318,7 +366,7 @@ class _Retina:
             x, y = (start, 0) if horizontal else (0, start)
             self._images.append(
                 sheet.show_image(ax, self._retina[0, j], x, y))
-            colour, linewidth = _scale_style(j)
+            colour, linewidth = scale_style(j)
             borders.append(ax.add_patch(Rectangle(
                 (x, y), size, size, fill=False, edgecolor=colour,
                 linewidth=linewidth, joinstyle='miter', clip_on=False)))
@@ -418,7 +466,7 @@ class _CardLayout:
     """Sizes of the panels of a card, the same for all cards of a figure."""
 
     def __init__(self, trajectories, patch_sizes, class_names):
-        self.scene, self.margin = _scene_size(trajectories, patch_sizes, 216)
+        self.scene, self.margin = scene_size(trajectories, patch_sizes, 216)
         self.retina = _retina_size(trajectories[0], 72,
                                    max(self.scene[1], 150))[::-1]
         self.labels = _labels_width(trajectories[0], class_names)
@@ -441,7 +489,8 @@ class _CardLayout:
 class _Film:
     """A grid of cards that shows one glimpse after another."""
 
-    def __init__(self, trajectories, patch_sizes, class_names, seconds):
+    def __init__(self, trajectories, patch_sizes, class_names, seconds=1.0,
+                 pixels=1):
         columns = min(len(trajectories), 2)
         rows = -(-len(trajectories) // columns)
         layout = _CardLayout(trajectories, patch_sizes, class_names)
@@ -450,7 +499,7 @@ class _Film:
                          columns * across - 2 * GAP)
         self._figure = sheet.new_figure(
             max(columns * across, legend.width + 2 * GAP),
-            rows * down + legend.height + 2 * GAP)
+            rows * down + legend.height + 2 * GAP, pixels)
         self._cards = []
         for i, trajectory in enumerate(trajectories):
             row, column = divmod(i, columns)
@@ -497,7 +546,7 @@ def _script(glimpses, seconds):
 def _strip(trajectories, patch_sizes, class_names):
     """A figure with a row for each image, a column for each glimpse."""
     glimpses = max(map(_last, trajectories)) + 1
-    scene, margin = _scene_size(trajectories, patch_sizes, 144, pixels=2)
+    scene, margin = scene_size(trajectories, patch_sizes, 144, pixels=2)
     labels = _labels_width(trajectories[0], class_names)
     cell = max(scene[0], 120, labels + 78)
     retina = _retina_size(trajectories[0], 3 * _ROW, cell, pixels=2)
@@ -524,7 +573,7 @@ def _strip(trajectories, patch_sizes, class_names):
             ax = sheet.add_axes(figure, left, top, *scene)
             _Scene(ax, trajectory, patch_sizes, margin).show(step)
             if step == 0:
-                _set_verdict(_headline(ax), *verdict(trajectory, class_names))
+                draw_verdict(ax, trajectory, class_names)
             if row == 0:
                 sheet.note(ax, f'glimpse {step + 1}', _HEADER)
             ax = sheet.add_axes(figure, left, top + scene[1] + 8, *retina)
@@ -553,7 +602,7 @@ class _Legend:
                              'glimpse,'),
                       (None, f'each box as {size} \u00d7 {size}')]
         if trajectory.label is not None:
-            items.append((None, '  \u25b8 true class'))
+            items.append((None, '\u25b8 true class'))
         self._places = []  # x, y, scale, words
         x = y = self.width = 0
         for j, words in items:
@@ -563,7 +612,7 @@ class _Legend:
                 x, y = 0, y + 16
             self._places.append((x, y, j, words))
             self.width = max(self.width, x + width)
-            x += width + (8 if j is None else 10)
+            x += width + 10
         self.height = y + 16
 
     def draw(self, figure, x, y):
@@ -572,7 +621,7 @@ class _Legend:
                   .translate(0, 1) + figure.transFigure)
         for x, y, j, words in self._places:
             if j is not None:
-                colour, linewidth = _scale_style(j)
+                colour, linewidth = scale_style(j)
                 figure.add_artist(Rectangle(
                     (x + 1, y + 1), 11, 11, fill=False, edgecolor=colour,
                     linewidth=linewidth, joinstyle='miter',
@@ -598,52 +647,30 @@ def _headline(ax):
 def _write_gif(file, trajectories, patch_sizes, class_names, seconds):
     film = _Film(trajectories, patch_sizes, class_names, seconds)
     shown, durations = zip(*film.script)
-    colours = _colours([film.frame(*shown[i])
-                        for i in (0, len(shown) // 2, -1)])
-    images = _with_colours((film.frame(*what) for what in shown), colours)
-    images[0].save(file, 'GIF', save_all=True, append_images=images[1:],
-                   duration=list(durations), loop=0, disposal=1,
-                   transparency=_CLEAR, optimize=False)
-
-
-def _colours(frames):
-    """The colours of a film, (n, 3) uint8, less than 256.
-
-    One choice for all frames keeps the picture calm. White, black and the
-    colours that carry meaning are among them as they are.
-    """
-    exact = [[round(255 * c) for c in to_rgb(colour)] for colour in (
-        'white', 'black', GUESS, OTHER, RIGHT, WRONG) + SCALE_COLOURS]
-    common = Image.fromarray(numpy.concatenate(frames)).quantize(240)
-    common = numpy.reshape(common.getpalette()[:3 * 240], (-1, 3))
-    return numpy.concatenate([exact, common]).astype('uint8')
-
-
-def _with_colours(frames, colours):
-    """Frames in the nearest of the colours, clear where nothing changes."""
-    palette = numpy.zeros((256, 3), 'uint8')
-    palette[:len(colours)] = colours
-    nearest = numpy.full(1 << 24, _CLEAR, 'uint8')  # by 0xRRGGBB
-    shifts = numpy.array([16, 8, 0], 'uint32')
-    images, last = [], None
-    for frame in frames:
-        codes = (frame.astype('uint32') << shifts).sum(axis=2)
-        new = numpy.unique(codes[nearest[codes] == _CLEAR])
-        for part in numpy.array_split(new, len(new) // 4096 + 1):
-            rgb = (part[:, None] >> shifts & 255).astype('int32')
-            distances = ((rgb[:, None] - colours) ** 2).sum(axis=2)
-            nearest[part] = distances.argmin(axis=1)
-        index = nearest[codes]
-        image = Image.fromarray(index if last is None else
-                                numpy.where(index == last, _CLEAR, index))
-        image.putpalette(palette.tobytes())
-        images.append(image)
-        last = index
-    return images
+    gif = GifWriter([film.frame(*shown[i])
+                     for i in (0, len(shown) // 2, -1)], COLOURS)
+    gif.write(file, (gif.index(film.frame(*what)) for what in shown),
+              durations)
 
 
 def _write_png(file, trajectories, patch_sizes, class_names, seconds):
     sheet.save_png(_strip(trajectories, patch_sizes, class_names), file)
+
+
+def _write_frames(path, trajectories, patch_sizes, class_names):
+    film = _Film(trajectories, patch_sizes, class_names, pixels=2)
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder or '.', exist_ok=True)
+    except OSError as error:
+        raise RamError(f'{path}: its folder cannot be made: {error.strerror}; '
+                       'name another')
+    stills = [shown for shown, _ in film.script if shown[1] == 1]
+    for number, shown in enumerate(stills, 1):
+        name = _NUMBER.sub(lambda place: place[0] % number, path)
+        with replacing(name) as file:
+            Image.fromarray(film.frame(*shown)).save(file, 'PNG',
+                                                     optimize=True)
 
 
 def _write_mp4(file, trajectories, patch_sizes, class_names, seconds):
@@ -724,16 +751,6 @@ def _zoom(image_size, margin, room):
     return room / (longest + 2 * margin), margin
 
 
-def _scene_size(trajectories, patch_sizes, room, pixels=1):
-    """Width and height of a scene, and its margin in pixels of the image."""
-    image_size = trajectories[0].image.shape[1:]
-    zoom, margin = _zoom(image_size, _overhang(trajectories, patch_sizes),
-                         room * pixels)
-    height, width = ((side + 2 * margin) * zoom / pixels
-                     for side in image_size)
-    return (width, height), margin
-
-
 def _retina_size(trajectory, patch, room, pixels=1):
     """Length and width of a retina whose patches are at most so large."""
     scales, size = trajectory.retina.shape[1], trajectory.retina.shape[-1]
@@ -743,7 +760,7 @@ def _retina_size(trajectory, patch, room, pixels=1):
     return length * zoom / pixels, width * zoom / pixels
 
 
-def _scale_style(j):
+def scale_style(j):
     return (SCALE_COLOURS[j % len(SCALE_COLOURS)],
             SCALE_WIDTHS[min(j, len(SCALE_WIDTHS) - 1)])
 

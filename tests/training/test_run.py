@@ -70,8 +70,9 @@ def test_the_same_seed_is_the_same_run(tmp_path):
     assert any((a[key] != b[key]).any() for key in a)
     assert sorted(os.path.basename(f) for f in outcome.files) == [
         'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log', 'loss.png',
-        'snapshot-before.npz', 'snapshot.npz', 'versions.json']
-    assert len(os.listdir(tmp_path / 'two')) == 10  # and the lock
+        'snapshot-before.npz', 'snapshot.npz', 'trajectories.gif',
+        'versions.json']
+    assert len(os.listdir(tmp_path / 'two')) == 11  # and the lock
 
 
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
