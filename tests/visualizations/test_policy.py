@@ -47,7 +47,7 @@ def test_heat_maps_stand_where_they_count(made):
         assert_allclose(shown(axes[t]), counts[t].sum(axis=0))
         assert_allclose(shown(axes[3 + t]), counts[t, 0])
         assert_allclose(shown(axes[6 + t]), counts[t, 3])
-    assert axes[0].images[0].get_extent() == [-5, 15, 18, -6]
+    assert tuple(axes[0].images[0].get_extent()) == (-5, 15, 18, -6)
     assert axes[0].get_xlim() == (-5, 15) and axes[0].get_ylim() == (18, -6)
 
 
