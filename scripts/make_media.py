@@ -45,7 +45,7 @@ PICTURES = [
      'media/cluttered.png', '--examples', '24'],
 ]
 
-SENSOR_AT = 0.42, -0.36  # of the first cluttered test image
+SENSOR_AT = -0.4, -0.46  # of the first cluttered test image
 MEASURED = [
     ['scripts/benchmark.py', 'configs/mnist.yaml', '--growth', '--plots',
      'media'],
