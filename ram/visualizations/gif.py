@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgb
 import numpy
 from PIL import Image
 
-_CLEAR = 255  # the entry of the palette that shows what was there before
+_CLEAR = 0  # the entry of the palette that shows what was there before
 
 
 class GifWriter:
@@ -25,7 +25,8 @@ class GifWriter:
         common = Image.fromarray(numpy.concatenate(samples)).quantize(240)
         common = numpy.reshape(common.getpalette()[:3 * 240], (-1, 3))
         self._colours = numpy.concatenate([exact, common]).astype('uint8')
-        self._nearest = numpy.full(1 << 24, _CLEAR, 'uint8')  # by 0xRRGGBB
+        # By 0xRRGGBB; clear where not yet known, in memory where known.
+        self._nearest = numpy.zeros(1 << 24, 'uint8')
 
     def index(self, frame):
         """The number of the nearest colour for each pixel.
@@ -43,7 +44,7 @@ class GifWriter:
         for part in numpy.array_split(new, len(new) // 4096 + 1):
             rgb = (part[:, None] >> shifts & 255).astype('int32')
             distances = ((rgb[:, None] - self._colours) ** 2).sum(axis=2)
-            self._nearest[part] = distances.argmin(axis=1)
+            self._nearest[part] = 1 + distances.argmin(axis=1)
         return self._nearest[codes]
 
     def write(self, file, indices, durations):
@@ -57,7 +58,7 @@ class GifWriter:
 
         """
         palette = numpy.zeros((256, 3), 'uint8')
-        palette[:len(self._colours)] = self._colours
+        palette[1:1 + len(self._colours)] = self._colours
         images, last = [], None
         for index in indices:
             # Clear where nothing changes.
