@@ -377,7 +377,8 @@ def test_any_yaml_gives_a_configuration_or_problems(tmp_path_factory, tree):
 @given(st.fixed_dictionaries({
     'network': st.sampled_from(['ram', 'ram', 'fc', 'conv']),
     'core': st.sampled_from(['lstm', 'rnn']),
-    'scales': st.integers(1, 3), 'glimpse_size': st.integers(1, 6),
+    # The widest patch is 20 pixels, twice the smallest image.
+    'scales': st.integers(1, 3), 'glimpse_size': st.integers(1, 5),
     'location_units': st.integers(0, 5), **{
         f'{name}units': st.integers(1, 9) for name in (
             '', 'what_', 'where_', 'glimpse_', 'core_')}}),
