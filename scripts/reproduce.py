@@ -447,10 +447,65 @@ def draw(path):
     for axis in axes:
         handles.update(dict(zip(*reversed(
             axis.get_legend_handles_labels()))))
-    figure.legend(handles.values(), handles.keys(), loc='upper right', ncol=3,
-                  frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc='lower right', ncol=3,
+                  bbox_to_anchor=(1, 1), frameon=False)
     with replacing(path) as file:
-        figure.savefig(file, format='png', dpi=110)
+        figure.savefig(file, format='png', dpi=110, bbox_inches='tight')
+    pyplot.close(figure)
+
+
+def draw_claims(path):
+    """The paper's claims: error against glimpses, and what it is beside.
+
+    A panel for each task: RAM by its number of glimpses, the paper's and
+    ours, random glimpses, and the convolutional network as a line.
+    """
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(1, 4, figsize=(12, 3.4),
+                                   constrained_layout=True)
+    for axis, task in zip(axes, [_MNIST, _MOVED, _CLUTTER, _WIDE]):
+        rows = {row.name.partition('-')[2]: row
+                for row in ROWS if row.task == task}
+        found = {key: summarize(read_records([row.name]))
+                 for key, row in rows.items() if read_records([row.name])}
+        counts = sorted(int(key) for key in rows if key.isdecimal())
+        axis.plot(counts, [rows[str(n)].paper for n in counts], 'D--',
+                  color='#555555', mfc='white', label='RAM, paper')
+        here = [n for n in counts if str(n) in found]
+        if here:
+            ours = [found[str(n)] for n in here]
+            axis.errorbar(
+                here, [o.error for o in ours],
+                [[o.error - o.low for o in ours],
+                 [o.high - o.error for o in ours]],
+                fmt='o-', color='#0072B2', capsize=3, label='RAM, here')
+        if 'random' in rows:
+            axis.plot(8, rows['random'].paper, '^', color='#555555',
+                      mfc='white', label='random glimpses, paper')
+        if 'random' in found:
+            axis.plot(8, found['random'].error, '^', color='#E69F00',
+                      label='random glimpses, here')
+        axis.axhline(rows['conv'].paper, color='#555555', linestyle=':',
+                     label='convolutional, paper')
+        if 'conv' in found:
+            axis.axhline(found['conv'].error, color='#D55E00', linestyle='-.',
+                         label='convolutional, here')
+        axis.set_xticks(counts)
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel('glimpses')
+        axis.set_title(task, fontsize=10)
+        axis.grid(color='#eeeeee')
+    axes[0].set_ylabel('test error (%)')
+    handles = {}
+    for axis in axes:
+        handles.update(dict(zip(*reversed(
+            axis.get_legend_handles_labels()))))
+    axes[-1].legend(handles.values(), handles.keys(), fontsize=7,
+                    loc='upper left', bbox_to_anchor=(1, 1), frameon=False)
+    with replacing(path) as file:
+        figure.savefig(file, format='png', dpi=110, bbox_inches='tight')
     pyplot.close(figure)
 
 
@@ -509,7 +564,7 @@ def main():
                         help='between two looks at the runs (default: 10)')
     parser.add_argument('--table', action='store_true',
                         help='print the table, write it into README.md and '
-                        'draw media/results.png')
+                        'draw media/results.png and media/claims.png')
     parser.add_argument('--export', action='store_true',
                         help='ship the best checkpoints of the rows')
     args = parser.parse_args()
@@ -534,9 +589,12 @@ def main():
                 readme = fill(page.read(), 'table', table())
             with replacing(os.path.join(TOP, 'README.md')) as page:
                 page.write(readme.encode())
-            picture = os.path.join(TOP, 'media', 'results.png')
-            draw(picture)
-            print(f'written: README.md {os.path.relpath(picture)}')
+            pictures = [os.path.join(TOP, 'media', name)
+                        for name in ('results.png', 'claims.png')]
+            draw(pictures[0])
+            draw_claims(pictures[1])
+            print('written: README.md '
+                  + ' '.join(map(os.path.relpath, pictures)))
     except RamError as error:
         for problem in error.problems:
             print(f'reproduce: {problem}', file=sys.stderr)

@@ -130,3 +130,17 @@ def test_the_table_says_what_the_records_say(reproduce):
     picture = str(reproduce.folder / 'table.png')
     reproduce.script.draw(picture)
     assert os.path.getsize(picture) > 5000
+
+
+def test_the_claims_are_drawn_from_few_records(reproduce, monkeypatch):
+    fresh = importlib.util.spec_from_file_location(
+        'fresh', os.path.join(TOP, 'scripts', 'reproduce.py'))
+    script = importlib.util.module_from_spec(fresh)
+    fresh.loader.exec_module(script)
+    monkeypatch.setattr(script, 'RESULTS', str(reproduce.folder / 'results'))
+    for name, error in (('cluttered-4', 40.0), ('cluttered-conv', 60.0),
+                        ('wide-random', 70.0)):
+        put(reproduce, name, 1, error)
+    picture = str(reproduce.folder / 'claims.png')
+    script.draw_claims(picture)
+    assert os.path.getsize(picture) > 5000
