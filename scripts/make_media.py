@@ -39,6 +39,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = [
     ['render', 'pretrained:mnist', '--out', 'media/mnist.gif',
      '--indices', '0', '1', '8', '18'],
+    ['render', 'pretrained:cluttered-6', '--out', 'media/cluttered_paths.gif',
+     '--examples', '4'],
+    ['render', 'pretrained:wide-6', '--out', 'media/wide_paths.png',
+     '--examples', '2'],
     ['data', 'preview', 'configs/translated.yaml', '--out',
      'media/translated.png', '--examples', '24'],
     ['data', 'preview', 'configs/cluttered.yaml', '--out',
