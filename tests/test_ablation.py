@@ -1,23 +1,16 @@
 """The ablation, on trainings of a second."""
 
-import importlib.util
 import json
 import os
 import sys
 
 import pytest
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 
 @pytest.fixture
-def ablation(tmp_path, monkeypatch):
+def ablation(tmp_path, monkeypatch, load_script):
     """The script with a recipe and a README of its own."""
-    monkeypatch.syspath_prepend(os.path.join(TOP, 'scripts'))
-    spec = importlib.util.spec_from_file_location(
-        'ablation', os.path.join(TOP, 'scripts', 'ablation.py'))
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script('ablation')
     (tmp_path / 'toy.yaml').write_text(
         'data: {name: synthetic, train_images: 300, validation: 100, '
         'test_images: 60}\n'

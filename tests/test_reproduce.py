@@ -1,6 +1,5 @@
 """Reproducing the table, on rows of a minute less."""
 
-import importlib.util
 import json
 import math
 import os
@@ -12,7 +11,6 @@ import pytest
 from ram.cli import main as ram
 from ram.evaluation import wilson_interval
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOY = '''
 data: {name: synthetic, train_images: 300, validation: 100, test_images: 60}
 model: {glimpses: 2, core: rnn, core_units: 8}
@@ -21,13 +19,9 @@ training: {epochs: 2, batch_size: 32}
 
 
 @pytest.fixture
-def reproduce(tmp_path, monkeypatch):
+def reproduce(tmp_path, monkeypatch, load_script):
     """The script with three rows of its own; call it with arguments."""
-    monkeypatch.syspath_prepend(os.path.join(TOP, 'scripts'))
-    spec = importlib.util.spec_from_file_location(
-        'reproduce', os.path.join(TOP, 'scripts', 'reproduce.py'))
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script('reproduce')
     (tmp_path / 'toy.yaml').write_text(TOY)
     (tmp_path / 'after.yaml').write_text(
         'extends: toy.yaml\nmodel: {glimpses: 3}\n'
@@ -132,11 +126,9 @@ def test_the_table_says_what_the_records_say(reproduce):
     assert os.path.getsize(picture) > 5000
 
 
-def test_the_claims_are_drawn_from_few_records(reproduce, monkeypatch):
-    fresh = importlib.util.spec_from_file_location(
-        'fresh', os.path.join(TOP, 'scripts', 'reproduce.py'))
-    script = importlib.util.module_from_spec(fresh)
-    fresh.loader.exec_module(script)
+def test_the_claims_are_drawn_from_few_records(
+        reproduce, monkeypatch, load_script):
+    script = load_script('reproduce')  # with the rows of the paper
     monkeypatch.setattr(script, 'RESULTS', str(reproduce.folder / 'results'))
     for name, error in (('cluttered-4', 40.0), ('cluttered-conv', 60.0),
                         ('wide-random', 70.0)):
