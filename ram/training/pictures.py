@@ -18,7 +18,7 @@ from ram.visualizations.paths import draw_whole_paths
 from ram.visualizations.trajectories import COLOURS
 
 _EXAMPLES = 4
-_FRAMES = 32  # of the film, at most
+_FRAMES = 24  # of the film, at most
 _FRAME, _LAST = 400, 2000  # milliseconds
 _SHARE = 1 / 50  # of the time of the training, for drawing the film
 

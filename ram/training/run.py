@@ -1,6 +1,7 @@
 """One training run, from configuration to run folder."""
 
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -391,8 +392,15 @@ def _extend_with_reports(trainer, stream):
             postprocess=lambda figure, axes, summary, label=f'{name} ({unit})':
             axes.set_ylabel(label),
             filename=f'{name}.png', marker=None), name=f'plot {name}')
+    trainer.extend(_collect, name='collect',
+                   trigger=lambda trainer: trainer.updater.is_new_epoch)
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
+
+
+def _collect(trainer):
+    """Frees the plots of an epoch, which hold each other and so stay."""
+    gc.collect()
 
 
 @chainer.dataset.converter()

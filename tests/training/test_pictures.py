@@ -160,10 +160,10 @@ class Stub:
 
 def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     stub = Stub(monkeypatch)
-    stub.train(Trajectories(stub, str(tmp_path)), 25, 10)
+    stub.train(Trajectories(stub, str(tmp_path)), 20, 10)
     # A frame: a second, so 50 of rest; then six frames and 300; the others.
     assert stub.writes == [1, 6, 'end']
-    assert len(frames_of(tmp_path / 'trajectories.gif')[0]) == 25
+    assert len(frames_of(tmp_path / 'trajectories.gif')[0]) == 20
 
 
 def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
@@ -171,4 +171,4 @@ def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
     stub.train(Trajectories(stub, str(tmp_path)), 70, 30)
     path = tmp_path / 'trajectories.gif'
     assert path.stat().st_size < 3e6
-    assert 16 <= len(frames_of(path)[0]) <= 32
+    assert 12 <= len(frames_of(path)[0]) <= 24
