@@ -31,14 +31,9 @@ CHANGES = {
     'policy narrow from the start': ['training.first_std=null'],
     'policy starts less wide, at 0.12': ['training.first_std=0.12'],
     'first glimpse anywhere': ['model.first_location=random'],
-    'linear location network, as in the paper': ['model.location_units=0'],
-    'LSTM core': ['model.core=lstm'],
-    'the last weights, not their average': ['training.average=0'],
     'batch 256, rate 0.002': ['training.batch_size=256',
                               'training.learning_rate=0.002'],
     'rate 0.003': ['training.learning_rate=0.003'],
-    'momentum SGD, rate 0.02': ['training.optimizer=momentum_sgd',
-                                'training.learning_rate=0.02'],
 }
 EPOCHS = 20
 RECORD = os.path.join(TOP, 'media', 'results', 'ablation.json')
