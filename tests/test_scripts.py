@@ -66,8 +66,7 @@ def test_soak(tmp_path):
     (tmp_path / 'c.yaml').write_text(
         'data: {name: synthetic, train_images: 400, validation: 50, '
         'test_images: 10}\n'
-        # No film, whose second drawing would fall into these few seconds.
-        'model: {network: fc, units: 16}\n'
+        'model: {glimpses: 2, core: rnn, core_units: 16}\n'
         'training: {epochs: 10000}')
     command = ['soak.py', 'c.yaml', '--out', 'run', '--minutes', '0.2',
                '--every', '0.5', '--json', 'soak.json']

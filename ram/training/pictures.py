@@ -18,7 +18,7 @@ from ram.visualizations.paths import draw_whole_paths
 from ram.visualizations.trajectories import COLOURS
 
 _EXAMPLES = 4
-_FRAMES = 24  # of the film, at most
+_FRAMES = 12  # of the film, at most
 _FRAME, _LAST = 400, 2000  # milliseconds
 _SHARE = 1 / 50  # of the time of the training, for drawing the film
 
@@ -153,6 +153,7 @@ class Trajectories(extension.Extension):
         return self._gif.index(picture)
 
     def serialize(self, serializer):
+        """Saves or restores what the film shows."""
         if isinstance(serializer, chainer.serializer.Deserializer):
             columns = [serializer(name, None) for name in _Record._fields]
             if columns[0] is not None:

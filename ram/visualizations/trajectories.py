@@ -415,6 +415,7 @@ class _Bars:
         self.moving = [*self._bars, *self._numbers, base]
 
     def show(self, step):
+        """Shows the probabilities after glimpse ``step``."""
         for j, bar, number, share in zip(
                 self._classes, self._bars, self._numbers,
                 self._probabilities[step]):
@@ -447,6 +448,7 @@ class _Card:
             for artist in sorted(panel.moving, key=Artist.get_zorder)]
 
     def show(self, step, progress=1, final=False):
+        """Shows a glimpse, a part of the way there, or the verdict."""
         if step > self._last:  # it has ended before the others
             step, progress = self._last, 1
         self._scene.show(step, progress)
@@ -616,6 +618,7 @@ class _Legend:
         self.height = y + 16
 
     def draw(self, figure, x, y):
+        """Draws it with its upper left corner at a point of a figure."""
         width, height = figure.get_size_inches() * 72
         points = (Affine2D().translate(x, y).scale(1 / width, -1 / height)
                   .translate(0, 1) + figure.transFigure)

@@ -163,7 +163,7 @@ def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     stub.train(Trajectories(stub, str(tmp_path)), 20, 10)
     # A frame: a second, so 50 of rest; then six frames and 300; the others.
     assert stub.writes == [1, 6, 'end']
-    assert len(frames_of(tmp_path / 'trajectories.gif')[0]) == 20
+    assert len(frames_of(tmp_path / 'trajectories.gif')[0]) == 11
 
 
 def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
@@ -171,4 +171,4 @@ def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
     stub.train(Trajectories(stub, str(tmp_path)), 70, 30)
     path = tmp_path / 'trajectories.gif'
     assert path.stat().st_size < 3e6
-    assert 12 <= len(frames_of(path)[0]) <= 24
+    assert 6 <= len(frames_of(path)[0]) <= 12

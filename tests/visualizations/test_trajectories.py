@@ -298,7 +298,10 @@ def test_dollars_in_names_are_no_formula():
     trajectory, patch_sizes = make(classes=2)
     axes = draw_trajectory(trajectory, patch_sizes,
                            class_names=['$x', 'a$ $\\frac'])
-    rasterise(axes[0].figure)
+    shown = rasterise(axes[0].figure)  # a formula would not parse
+    plain = rasterise(draw_trajectory(
+        trajectory, patch_sizes, class_names=['x', 'a frac'])[0].figure)
+    assert shown.shape != plain.shape or (shown != plain).any()
 
 
 def frames_of(path):
