@@ -338,13 +338,18 @@ SECTIONS = tuple(Config.model_fields)
 
 def _impossible(config):
     """Yields (key, keys it was judged by, problem and remedy)."""
-    data, model, training = config.data, config.model, config.training
+    yield from _impossible_model(config.model, config.data, config.parameters)
+    yield from _impossible_data(config.data)
+    yield from _impossible_schedule(config.training)
+
+
+def _impossible_model(model, data, parameters):
     height, width = data.canvas_size
-    if config.parameters > LARGEST:
+    if parameters > LARGEST:
         yield 'model', ('model.network', 'model.units', 'model.what_units',
                         'model.where_units', 'model.glimpse_units',
                         'model.core_units', 'model.location_units'), (
-            f'{config.parameters} weights are more than the {LARGEST} that '
+            f'{parameters} weights are more than the {LARGEST} that '
             'a network may have; make its layers narrower')
     frame = ('data.canvas', 'data.image_size', 'data.variant')
     glimpse = ('model.glimpse_size', 'model.scales', 'model.scale_factor')
@@ -370,6 +375,11 @@ def _impossible(config):
         yield 'model.network', frame + ('model.network',), (
             f'the convolution takes 10x10 pixels of a {height}x{width} '
             'image; use fc or ram')
+
+
+def _impossible_data(data):
+    height, width = data.canvas_size
+    frame = ('data.canvas', 'data.image_size', 'data.variant')
     if data.variant == 'original' and data.canvas is not None:
         yield 'data.canvas', frame, (
             'the original images have no canvas; remove it, or set '
@@ -423,6 +433,9 @@ def _impossible(config):
         yield 'data.validation', ('data.validation', 'data.train_images'), (
             f'{data.validation} of {data.train_images} images for validation '
             'leave none to train on; use fewer')
+
+
+def _impossible_schedule(training):
     if training.schedule == 'step':
         steps = training.step_epochs
         judged = ('training.schedule', 'training.step_epochs',
