@@ -97,6 +97,9 @@ class DataConfig(_Section):
         pydantic.Field(description=(
             'names of the classes, in the order of their labels; null: '
             'numbers, or for a folder its sub-folders, sorted'))] = None
+    shift: Annotated[int, pydantic.Field(ge=0, le=1000, description=(
+        'move each training image by up to so many pixels each way, at random '
+        '(original)'))] = 0
     variant: Annotated[
         Literal['original', 'translated', 'cluttered'],
         pydantic.Field(description=(
@@ -380,6 +383,13 @@ def _impossible_model(model, data, parameters):
 def _impossible_data(data):
     height, width = data.canvas_size
     frame = ('data.canvas', 'data.image_size', 'data.variant')
+    if data.shift and data.variant != 'original':
+        yield 'data.shift', ('data.shift', 'data.variant'), (
+            f'{data.variant} images lie anywhere already; leave it out, or '
+            'set data.variant: original')
+    if data.shift >= min(data.image_size):
+        yield 'data.shift', ('data.shift', 'data.image_size'), (
+            'moves images out of sight; use a few pixels')
     if data.variant == 'original' and data.canvas is not None:
         yield 'data.canvas', frame, (
             'the original images have no canvas; remove it, or set '

@@ -135,6 +135,8 @@ IMPOSSIBLE = {
     'model: {scales: 4}': 'model.scales',
     'data: {canvas: 60}': 'data.canvas',
     'data: {variant: translated}': 'data.canvas',
+    'data: {variant: translated, canvas: 60, shift: 2}': 'data.shift',
+    'data: {shift: 28}': 'data.shift',
     'data: {variant: translated, canvas: [60, 27]}': 'data.canvas',
     'data: {variant: cluttered, canvas: 60, clutter_size: 29}':
         'data.clutter_size',

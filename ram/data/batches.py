@@ -3,6 +3,7 @@
 import chainer
 import numpy
 
+from ram.data.canvas import shift
 from ram.data.splits import make_canvases
 from ram.streams import serialize_generator
 
@@ -58,9 +59,11 @@ class BatchIterator(chainer.dataset.Iterator):
             chosen = numpy.concatenate(
                 [chosen, self._order[:self._position]])
         chosen = chosen[self._part]
-        canvases = make_canvases(self._data, self._split.images[chosen],
-                                 self._split.images, self._rng_canvas)
-        return canvases.images, self._split.labels[chosen]
+        images, _ = make_canvases(self._data, self._split.images[chosen],
+                                  self._split.images, self._rng_canvas)
+        if self._data.shift:
+            images = shift(images, self._data.shift, self._rng_canvas)
+        return images, self._split.labels[chosen]
 
     next = __next__
 

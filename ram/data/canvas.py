@@ -42,6 +42,26 @@ def translate(images, size, rng):
     return Canvases(canvas, numpy.stack([rows, columns], axis=1))
 
 
+def shift(images, most, rng):
+    """Moves each image by a few pixels, and fills up with zeros.
+
+    Args:
+        images (array): (B, C, h, w) float.
+        most (int): Rows and columns to move by are uniform over ``-most`` to
+            ``most``, each.
+        rng (numpy.random.Generator): Draws them.
+
+    Returns:
+        array: (B, C, h, w), of the images' dtype.
+
+    """
+    height, width = images.shape[2:]
+    xp = chainer.backend.get_array_module(images)
+    canvas, _ = translate(images, (height + 2 * most, width + 2 * most), rng)
+    return xp.ascontiguousarray(
+        canvas[:, :, most:most + height, most:most + width])
+
+
 def clutter(images, size, source, patches, patch_size, rng):
     """Puts each image at a random place of a cluttered canvas.
 

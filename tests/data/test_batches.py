@@ -72,3 +72,14 @@ def test_the_canvas_stream_leaves_the_order_alone():
     plain, moved = make(), make(variant='translated', canvas=40)
     for _ in range(5):
         assert next(plain)[1].tolist() == next(moved)[1].tolist()
+
+
+def test_a_shift_moves_training_images():
+    iterator = make(shift=2)
+    corners = [next(iterator)[0][:, 0] for _ in range(10)]
+    # The one bright pixel is in the corner, or moved down and right of it, or
+    # out of the image.
+    corners = numpy.concatenate(corners)
+    assert not corners[:, 3:].any() and not corners[:, :, 3:].any()
+    assert corners[:, 2].any() and corners[:, :, 2].any()
+    assert (corners.reshape(40, -1) > 0).sum(axis=1).min() == 0

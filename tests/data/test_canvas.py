@@ -75,3 +75,28 @@ def test_inputs_are_left_alone():
     source = numpy.full((2, 1, 4, 4), 200, 'uint8')
     canvas.clutter(images, (4, 4), source, 4, 4, rng())
     assert (images == 0.5).all() and (source == 200).all()
+
+
+@pytest.mark.parametrize('most', [1, 3])
+def test_shift_equals_a_loop(most):
+    images = 1 + rng().random((9, 2, 5, 4)).astype('float32')
+    got = canvas.shift(images, most, rng(1))
+    replay = rng(1)
+    down = replay.integers(-most, most + 1, size=9)
+    right = replay.integers(-most, most + 1, size=9)
+    want = numpy.zeros_like(images)
+    for b in range(9):
+        for i in range(5):
+            for j in range(4):
+                if 0 <= i + down[b] < 5 and 0 <= j + right[b] < 4:
+                    want[b, :, i + down[b], j + right[b]] = images[b, :, i, j]
+    assert got.dtype == numpy.float32 and got.flags.c_contiguous
+    numpy.testing.assert_array_equal(got, want)
+
+
+def test_all_shifts_are_as_likely():
+    images = numpy.zeros((50000, 1, 5, 5), 'float32')
+    images[:, :, 2, 2] = 1
+    counts = canvas.shift(images, 2, rng()).sum(axis=(0, 1))
+    expected = 50000 / 25
+    assert ((counts - expected) ** 2 / expected).sum() < 52  # chi2, 1e-3
