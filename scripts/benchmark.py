@@ -105,11 +105,11 @@ class Subject:
         self.updater.update()
 
     def steps(self):
-        self.model._fusible = lambda: False
+        self.model.fusible = lambda: False
         try:
             self.updater.update()
         finally:
-            del self.model._fusible
+            del self.model.fusible
 
     def infer(self):
         evaluate(self.model, self.images, self.labels, make_streams(0),

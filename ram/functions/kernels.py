@@ -33,6 +33,34 @@ __device__ long long held(long long i, long long end)
 
 extern "C" {
 
+// The summed-area table: first the sums along each row, a thread for each...
+__global__ void sum_rows(int count, const REAL* images, int height, int width,
+                         double* table)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int plane = index / (height + 1), row = index % (height + 1);
+    double* sums = table + (long long)index * (width + 1);
+    const REAL* pixels = images
+        + ((long long)plane * height + row - 1) * width;
+    sums[0] = 0;
+    for (int x = 0; x < width; ++x)
+        sums[x + 1] = row == 0 ? 0 : sums[x] + (double)pixels[x];
+}
+
+// ... then those of the rows, a thread for each column.
+__global__ void sum_columns(int count, int height, int width, double* table)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int plane = index / (width + 1), column = index % (width + 1);
+    double* sums = table + (long long)plane * (height + 1) * (width + 1)
+        + column;
+    for (int y = 0; y < height; ++y)
+        sums[(long long)(y + 1) * (width + 1)]
+            += sums[(long long)y * (width + 1)];
+}
+
 // A thread for each of the B x k x C x g x g values that the retina gets.
 __global__ void glimpse(int count, const REAL* images, const double* table,
                         const REAL* locations, int channels, int height,
@@ -160,29 +188,58 @@ __global__ void choose(int count, const REAL* z, const REAL* b,
 
 
 @functools.lru_cache(maxsize=None)
-def _function(name, real):
-    """A kernel, compiled for ``float`` or ``double``."""
+def _module(source, real):
+    """CUDA source, compiled for ``float`` or ``double``."""
     import cupy
     # Without contraction a location falls into the very pixel it falls into
     # on the CPU.
-    return cupy.RawModule(
-        code=SOURCE, options=(f'-DREAL={real}', '--fmad=false')
-    ).get_function(name)
+    return cupy.RawModule(code=source,
+                          options=(f'-DREAL={real}', '--fmad=false'))
 
 
-def _launch(name, count, array, *arguments):
-    real = {'f': 'float', 'd': 'double'}[array.dtype.char]
+@functools.lru_cache(maxsize=None)
+def _function(source, name, real):
+    return _module(source, real).get_function(name)
+
+
+def launch(source, name, count, dtype, *arguments):
+    """Runs a kernel on the current stream.
+
+    Args:
+        source (str): CUDA, with ``REAL`` for the type of its floats.
+        name (str): The kernel. Its first argument is the number of threads
+            that have something to do.
+        count (int): That number.
+        dtype (numpy.dtype): float32 or float64, for ``REAL``.
+        *arguments: The other arguments: CuPy arrays, whose first element is
+            pointed to, ints, handed over as 32 bits, and NumPy scalars.
+
+    """
+    real = {'f': 'float', 'd': 'double'}[dtype.char]
     if count:
-        _function(name, real)(
+        _function(source, name, real)(
             ((count + _BLOCK - 1) // _BLOCK,), (_BLOCK,),
             (numpy.int32(count),) + tuple(
                 numpy.int32(a) if isinstance(a, int) else a
                 for a in arguments))
 
 
+def _launch(name, count, array, *arguments):
+    launch(SOURCE, name, count, array.dtype, *arguments)
+
+
 def _row(array):
     """Elements from one row to the next."""
     return array.strides[0] // array.itemsize
+
+
+def sum_up(images, table):
+    """See :func:`ram.functions.glimpse.summed_area_table`; fills ``table``."""
+    batch, channels, height, width = images.shape
+    _launch('sum_rows', batch * channels * (height + 1), images, images,
+            height, width, table)
+    _launch('sum_columns', batch * channels * (width + 1), images, height,
+            width, table)
 
 
 def glimpse(images, locations, factor, table, retina):
