@@ -152,8 +152,8 @@ class RAM(chainer.Chain):
             reaches_core=self.reinforce_reaches_core)
         return weights, setting
 
-    def _fusible(self):
-        """Whether the fused function says the same as the Links."""
+    def fusible(self):
+        """Whether the fused function says the same as the Links (bool)."""
         return (type(self.glimpse) is links.GlimpseNetwork
                 and type(self.glimpse.sensor) is links.GlimpseSensor
                 and type(self.core) in CORES.values()
