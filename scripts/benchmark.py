@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 
-from chainer.training.updaters import StandardUpdater
 import matplotlib
 import numpy
 
@@ -29,6 +28,7 @@ from ram.data.splits import Splits
 from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.streams import make_streams
+from ram.training.device import DeviceUpdater
 from ram.training.run import build_trainer
 from ram.training.run import get_device
 from ram.training.run import versions
@@ -159,8 +159,8 @@ def compare(name, config, device, args):
     """All figures of one configuration, printed and returned."""
     subject = Subject(config, device)
     # A training that stays on a GPU has no other form.
-    steps = type(subject.updater) is StandardUpdater
-    works = ['fused', 'steps', 'infer'] if steps else ['fused', 'infer']
+    stays = isinstance(subject.updater, DeviceUpdater)
+    works = ['fused', 'infer'] if stays else ['fused', 'steps', 'infer']
     if subject.products and config.training.threads == 1:
         works.insert(0, 'floor')
     found = measure(subject, works, args.repeats, args.iterations)

@@ -19,7 +19,6 @@ from ram.ram import build_ram
 from ram.streams import make_streams
 from ram.training import run
 from ram.training.device import DeviceUpdater
-from ram.training.flat import FlatChain
 from ram.training.train_chain import TrainChain
 
 
@@ -183,7 +182,6 @@ def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
     labels = splits.train.labels[windows[:, -1, 0]]
     assert to_cpu(done.labels).tolist() == labels.tolist()
 
-    FlatChain(own)
     own.model.std = std
     own.model.draw = lambda streams, batch: (
         to_cpu(done.drawn[0]), to_cpu(done.noise) / numpy.float32(std))

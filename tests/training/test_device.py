@@ -165,6 +165,45 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
     assert optimizer.epoch == 2
 
 
+def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
+    class Two(Alone):
+        size = 2
+
+        def __init__(self, rank):
+            self.rank = rank
+            self.gradients = []
+
+        def mean_gradients(self, optimizer):
+            gradient = optimizer.target.vector.grad
+            self.gradients.append(gradient.copy())
+            gradient[...] = 0  # as if the other's were the opposite
+
+    config = config_of(dict(core='rnn', reaches=True, variant='cluttered'))
+    rng = numpy.random.default_rng(0)
+    split = Split(rng.integers(256, size=(10, 1, 9, 8), dtype='uint8'),
+                  rng.integers(4, size=10).astype('int32'))
+    order = BatchIterator(config.data, split, 4, make_streams(5)).take()
+    canvases = []
+    for rank in (0, 1):
+        ranks = Two(rank)
+        model = build_ram(config, make_streams(1)['weights'])
+        chain, optimizer, average = compose(config, model)
+        iterator = BatchIterator(config.data, split, 4, make_streams(5), rank,
+                                 2)
+        iteration = Iteration(chain, optimizer, split, config, 2,
+                              iterator.longest, ranks, average)
+        before = optimizer.target.vector.array.copy()
+        DeviceUpdater(iterator, optimizer, iteration, lambda epoch: 0.1,
+                      lambda epoch: 0.2, iteration).update()
+        assert iteration.windows[:, -1, 0].tolist() == order[
+            2 * rank:2 * rank + 2].tolist()
+        assert len(ranks.gradients) == 1 and ranks.gradients[0].any()
+        # What was updated with is what they made of it together.
+        assert (optimizer.target.vector.array == before).all()
+        canvases.append(iteration.windows[:, :, 1:].tolist())
+    assert canvases[0] != canvases[1]
+
+
 @pytest.fixture
 def as_on_a_gpu(threads_in_turn, monkeypatch):
     """Lets trainings on the CPU take the GPU's way."""
