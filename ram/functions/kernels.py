@@ -97,15 +97,25 @@ __global__ void glimpse(int count, const REAL* images, const double* table,
                            / (double)(step * step));
 }
 
-__global__ void look_at(int count, const REAL* drawn, REAL* looked,
-                        REAL* locations)
+// A thread for each unit of each image.
+__global__ void encode_location(int count, int units, const REAL* drawn,
+                                const REAL* w, const REAL* b, REAL* looked,
+                                REAL* locations, REAL* out, int out_row)
 {
     int i = INDEX;
     if (i >= count) return;
-    REAL l = drawn[i];
-    l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
-    looked[i] = l;
-    locations[i] = l;
+    int row = i / units, unit = i % units;
+    REAL y = b[unit];
+    for (int axis = 0; axis < 2; ++axis) {
+        REAL l = drawn[2 * row + axis];
+        l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
+        y += l * w[2 * unit + axis];
+        if (unit == 0) {
+            looked[2 * row + axis] = l;
+            locations[2 * row + axis] = l;
+        }
+    }
+    out[row * out_row + unit] = y < (REAL)0 ? (REAL)0 : y;
 }
 
 __global__ void rectify(int count, int width, const REAL* z, const REAL* b,
@@ -157,14 +167,15 @@ __global__ void lstm(int count, int units, REAL* z, const REAL* bias,
 
 __global__ void lstm_backward(int count, int units, const REAL* z,
                               const REAL* c, const REAL* tanh_c,
-                              const REAL* dh, REAL* dc, REAL* dz)
+                              const REAL* dh, int dh_row, REAL* dc, REAL* dz)
 {
     int index = INDEX;
     if (index >= count) return;
     int row = index / units, u = index % units;
     long long at = (long long)row * 4 * units + u;
     REAL i = z[at], f = z[at + units], o = z[at + 2 * units];
-    REAL a = z[at + 3 * units], t = tanh_c[index], h = dh[index];
+    REAL a = z[at + 3 * units], t = tanh_c[index];
+    REAL h = dh[row * dh_row + u];
     REAL d = dc[index] + (1 - t * t) * o * h;
     dz[at] = d * a * ((1 - i) * i);
     dz[at + units] = d * c[index] * ((1 - f) * f);
@@ -250,9 +261,10 @@ def glimpse(images, locations, factor, table, retina):
             width, retina.shape[1], retina.shape[-1], factor, retina)
 
 
-def look_at(drawn, looked, locations):
-    """See :func:`ram.functions.elementwise.look_at`."""
-    _launch('look_at', drawn.size, drawn, drawn, looked, locations)
+def encode_location(drawn, W, b, looked, locations, room, out):
+    """See :func:`ram.functions.elementwise.encode_location`."""
+    _launch('encode_location', out.size, drawn, out.shape[1], drawn, W, b,
+            looked, locations, out, _row(out))
 
 
 def rectify(z, b, *outs):
@@ -277,7 +289,8 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
 
 def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
     """See :func:`ram.functions.elementwise.lstm_backward`."""
-    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, dc, dz)
+    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, _row(dh),
+            dc, dz)
 
 
 def choose(z, b, noise, std, mean, drawn):

@@ -260,10 +260,12 @@ class _Rollout(chainer.FunctionNode):
                 'the fused rollout goes backward once; run it forward again')
         weights = Weights(*[v.array for v in self.get_retained_inputs()])
         means, states = self.get_retained_outputs()
-        d_means, d_states = [None if g is None else g.array
-                             for g in gradients]
         setting = self._setting
         xp = chainer.backend.get_array_module(weights.core_W)
+        # A gradient may be one number for all, without rows in memory.
+        d_means, d_states = [
+            None if g is None else xp.ascontiguousarray(g.array)
+            for g in gradients]
 
         names = {name: w for name, w in zip(Weights._fields, weights)
                  if w is not None and (
@@ -401,13 +403,12 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
     table = ws.table(images) if setting.scales > 1 else None
     for t in range(setting.glimpses):
         looked, encoded, x, z = ws.looked[t], ws.encoded[t], ws.x[t], ws.z[t]
-        ops.look_at(drawn[t], looked, locations[t])
+        ops.encode_location(drawn[t], weights.where_W, weights.where_b,
+                            looked, locations[t], ws.where, encoded[:, what:])
         glimpse(images, looked, setting.size, setting.scales, setting.factor,
                 table, out=ws.retina[t])
         xp.dot(_rows(ws.retina[t]), weights.what_W.T, out=ws.what)
         ops.rectify(ws.what, weights.what_b, encoded[:, :what])
-        xp.dot(looked, weights.where_W.T, out=ws.where)
-        ops.rectify(ws.where, weights.where_b, encoded[:, what:])
         xp.dot(encoded, out.T, out=ws.g)
         ops.rectify(ws.g, out_b, x[:, :g])
         if t == 0:  # the first state is zero
@@ -426,7 +427,7 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         if not setting.chosen:
             drawn[t + 1] = noise[t]
             continue
-        h = ws.x[t + 1][:, g:]
+        h = states[t]
         if weights.hidden_W is not None:
             xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
             ops.rectify(ws.pre_hidden, weights.hidden_b, ws.hidden[t])
@@ -474,21 +475,20 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
     T, what, g = setting.glimpses, ws.what.shape[1], ws.g.shape[1]
     learns = _learns(setting, d_means)
     if learns:
-        _backward_location(xp, ws, means, d_means, weights, grads, setting)
+        _backward_location(xp, ws, means, states, d_means, weights, grads,
+                           setting)
     d_past = None
     ws.dc[...] = 0
     for t in reversed(range(T)):
         parts = [d for d in (d_states[t], d_past) if d is not None]
-        ws.dh[...] = parts[0] if parts else 0
-        for part in parts[1:]:
-            ws.dh += part
         if learns and setting.reaches_core and t < T - 1:
-            ws.dh += ws.d_states[t]
+            parts.append(ws.d_states[t])
+        dh = _sum(xp, parts, ws.dh)
         if setting.lstm:
-            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], ws.dh, ws.dc,
+            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], dh, ws.dc,
                               ws.dz[t], ws.h, ws.slopes)
         else:
-            ops.rectify_backward(ws.dh, states[t], ws.dz[t])
+            ops.rectify_backward(dh, states[t], ws.dz[t])
         if t == 0:  # nothing came before
             xp.dot(ws.dz[0], core_W[:, :g], out=ws.dg[0])
             d = ws.dg[0]
@@ -517,12 +517,25 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
     grads['where_b'][...] = both[what:]
 
 
-def _backward_location(xp, ws, means, d_means, weights, grads, setting):
+def _sum(xp, parts, room):
+    """The sum of arrays, in the room where it is not one of them."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        room[...] = 0
+        return room
+    xp.add(parts[0], parts[1], out=room)
+    for part in parts[2:]:
+        room += part
+    return room
+
+
+def _backward_location(xp, ws, means, states, d_means, weights, grads,
+                       setting):
     """The location network, all steps at once: no step hangs on another."""
     units = ws.h.shape[1]
     d = (d_means * (1 - means * means)).reshape(-1, 2)
-    # What the network read: the states, as they stand beside the glimpses.
-    states = ws.x[1:, :, -units:].reshape(-1, units)
+    states = states[:-1].reshape(-1, units)  # what the network read
     into = states if weights.hidden_W is None else ws.hidden.reshape(
         len(d), -1)
     xp.dot(d.T, into, out=grads['mean_W'])

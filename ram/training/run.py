@@ -336,8 +336,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    flat = FlatChain(chain)
-    optimizer.setup(flat)
+    optimizer.setup(FlatChain(chain))
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
@@ -361,12 +360,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
             narrowing.at if narrowing else lambda epoch: chain.model.std,
             _runner(iteration, device, config, ranks))
     else:
-        optimizer.add_hook(flat.gather, 'gather', 'pre')
-        if ranks.size > 1:
-            optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
-        if config.training.clip is not None:
-            optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(
-                config.training.clip))
+        _add_hooks(optimizer, config.training.clip, ranks)
         updater = training.updaters.StandardUpdater(
             iterator, optimizer, device=device, converter=_send)
 
@@ -398,6 +392,15 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
         if tensorboard:
             trainer.extend(TensorBoard(chain.model, examples, out))
     return trainer, best, snapshot
+
+
+def _add_hooks(optimizer, clip, ranks):
+    """What is done to the gradients before Chainer's updater uses them."""
+    optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
+    if ranks.size > 1:
+        optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
+    if clip is not None:
+        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
 
 
 def _runner(iteration, device, config, ranks):

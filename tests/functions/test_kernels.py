@@ -84,12 +84,14 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
     gates = rng.random((batch, 4 * units)).astype(dtype)
     assert_same('lstm_backward', [
         gates, normal(batch, units), numpy.tanh(normal(batch, units)),
-        normal(batch, units), normal(batch, units), normal(batch, 4 * units),
+        part(units), normal(batch, units), normal(batch, 4 * units),
         normal(batch, units), normal(batch, 3 * units)], [4, 5], dtype)
     assert_same('choose', [normal(batch, 2), normal(2), normal(batch, 2), 0.3,
                            normal(batch, 2), normal(batch, 2)], [4, 5], dtype)
-    assert_same('look_at', [2 * normal(batch, 2), normal(batch, 2),
-                            normal(batch, 2)], [1, 2], dtype)
+    assert_same('encode_location', [
+        2 * normal(batch, 2), normal(units, 2), normal(units),
+        normal(batch, 2), normal(batch, 2), normal(batch, units),
+        part(units)], [3, 4, 6], dtype)
 
 
 @pytest.mark.parametrize('seed', range(10))
