@@ -1,5 +1,6 @@
 """The kernels around the rollout, run as C++ (see conftest.py)."""
 
+import chainer
 import numpy
 import pytest
 
@@ -7,8 +8,6 @@ from ram.config import config_from_dict
 from ram.data.splits import Split
 from ram.functions import iteration
 from ram.losses import hybrid_loss
-
-import chainer
 
 pytestmark = pytest.mark.usefixtures('threads_in_turn')
 
