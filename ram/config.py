@@ -262,6 +262,13 @@ class TrainingConfig(_Section):
     threads: Annotated[int, pydantic.Field(
         ge=1, le=256, description='CPU: parts of a batch computed side by '
         'side; with more than 1, set OMP_NUM_THREADS=1')] = 1
+    cuda_graph: Annotated[
+        Literal['auto', 'off'],
+        # YAML takes off for false.
+        pydantic.BeforeValidator(lambda v: 'off' if v is False else v),
+        pydantic.Field(description=(
+            'GPU: record an iteration once and replay it, or launch its '
+            'kernels one by one, with the same result'))] = 'auto'
     snapshot_minutes: Annotated[
         Optional[Annotated[float, pydantic.Field(gt=0, le=10 ** 6)]],
         pydantic.Field(description=(

@@ -123,8 +123,19 @@ class RAM(chainer.Chain):
             Rollout
 
         """
-        if not self._fusible():
+        if not self.fusible():
             return self.forward_by_steps(images, first, noise)
+        return Rollout(*rollout(images, first, noise, *self.recurrence(),
+                                self._pool))
+
+    def recurrence(self):
+        """What the fused function computes.
+
+        Returns:
+            tuple: Its :class:`~ram.functions.rollout.Weights`, of Parameters,
+            and :class:`~ram.functions.rollout.Setting`.
+
+        """
         glimpse, location = self.glimpse, self.location
         sensor, hidden = glimpse.sensor, location.hidden
         weights = Weights(
@@ -139,11 +150,10 @@ class RAM(chainer.Chain):
             factor=sensor.factor, lstm=type(self.core) is links.LSTMCore,
             std=self.std, chosen=self.policy != 'random',
             reaches_core=self.reinforce_reaches_core)
-        return Rollout(*rollout(images, first, noise, weights, setting,
-                                self._pool))
+        return weights, setting
 
-    def _fusible(self):
-        """Whether the fused function says the same as the Links."""
+    def fusible(self):
+        """Whether the fused function says the same as the Links (bool)."""
         return (type(self.glimpse) is links.GlimpseNetwork
                 and type(self.glimpse.sensor) is links.GlimpseSensor
                 and type(self.core) in CORES.values()

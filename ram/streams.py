@@ -30,8 +30,13 @@ def make_streams(seed, rank=0):
 
     """
     return {name: numpy.random.Generator(numpy.random.PCG64(
-        [seed, zlib.crc32(name.encode()), rank if name in OWN else 0]))
+        [seed, stream_number(name), rank if name in OWN else 0]))
         for name in NAMES}
+
+
+def stream_number(name):
+    """The number below 2^32 by which generators tell a stream from others."""
+    return zlib.crc32(name.encode())
 
 
 def serialize_generator(serializer, key, generator):

@@ -28,6 +28,7 @@ from ram.data.splits import Splits
 from ram.errors import RamError
 from ram.evaluation import evaluate
 from ram.streams import make_streams
+from ram.training.device import DeviceUpdater
 from ram.training.run import build_trainer
 from ram.training.run import get_device
 from ram.training.run import versions
@@ -60,10 +61,10 @@ def noise_splits(data, count=1024):
 class Subject:
     """A network in training on noise, and its matrix products."""
 
-    def __init__(self, config, device):
+    def __init__(self, config, device, count=1024):
         self.config = config
         self.device = device
-        splits = noise_splits(config.data)
+        splits = noise_splits(config.data, count)
         with tempfile.TemporaryDirectory() as out:
             trainer = build_trainer(config, splits, out, device,
                                     sys.stderr)[0]
@@ -105,11 +106,11 @@ class Subject:
         self.updater.update()
 
     def steps(self):
-        self.model._fusible = lambda: False
+        self.model.fusible = lambda: False
         try:
             self.updater.update()
         finally:
-            del self.model._fusible
+            del self.model.fusible
 
     def infer(self):
         evaluate(self.model, self.images, self.labels, make_streams(0),
@@ -157,14 +158,17 @@ def summary(figures):
 def compare(name, config, device, args):
     """All figures of one configuration, printed and returned."""
     subject = Subject(config, device)
-    works = ['fused', 'steps', 'infer']
+    # A training that stays on a GPU has no other form.
+    stays = isinstance(subject.updater, DeviceUpdater)
+    works = ['fused', 'infer'] if stays else ['fused', 'steps', 'infer']
     if subject.products and config.training.threads == 1:
         works.insert(0, 'floor')
     found = measure(subject, works, args.repeats, args.iterations)
     row = {f'{work} images/s': summary(figures)
            for work, figures in found.items()}
     fused = numpy.array(found['fused'])
-    row['fused / steps'] = summary((fused / found['steps']).tolist())
+    if 'steps' in found:
+        row['fused / steps'] = summary((fused / found['steps']).tolist())
     if 'floor' in found:
         row['fused / floor'] = summary((fused / found['floor']).tolist())
     for what, figures in row.items():
@@ -177,7 +181,7 @@ def compare(name, config, device, args):
 def growth(config, device, args):
     """Milliseconds of a training iteration, one value changed at a time.
 
-    The batch is made before: what is measured is the network.
+    On the CPU the batch is made before: what is measured is the network.
     """
     found = {}
     for key, values in GROWTH.items():

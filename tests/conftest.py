@@ -1,9 +1,16 @@
+import ctypes
+import functools
 import importlib.util
 import os
+import re
+import shutil
+import subprocess
 
+import numpy
 import pytest
 
 import ram  # noqa: F401  (before any test imports Chainer)
+from ram.functions import kernels
 
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), 'scripts')
@@ -22,3 +29,75 @@ def load_script(monkeypatch):
         return script
 
     return load
+
+
+# CUDA kernels as plain C++: a loop stands for the threads, of which none waits
+# for another.
+_SHIM = r'''
+#include <cmath>
+using std::floor; using std::fmin; using std::fmax; using std::tanh;
+using std::exp; using std::log; using std::sqrt; using std::cos; using std::sin;
+#define __global__
+#define __device__ static
+struct Dim { unsigned x; };
+static Dim blockIdx, blockDim, threadIdx;
+'''
+_LOOP = r'''
+extern "C" void all_{name}(unsigned grid_, unsigned block_, {parameters})
+{{
+    blockDim.x = block_;
+    for (blockIdx.x = 0; blockIdx.x < grid_; ++blockIdx.x)
+        for (threadIdx.x = 0; threadIdx.x < block_; ++threadIdx.x)
+            {name}({names});
+}}
+'''
+
+
+def _as_cpp(source):
+    loops = []
+    for name, parameters in re.findall(
+            r'__global__ void (\w+)\(([^)]*)\)', source):
+        names = ', '.join(re.findall(r'(\w+)(?=,|$)', parameters))
+        loops.append(_LOOP.format(name=name, parameters=parameters,
+                                  names=names))
+    return _SHIM + source + ''.join(loops)
+
+
+@pytest.fixture(scope='session')
+def _compiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('kernels')
+
+    @functools.lru_cache(maxsize=None)
+    def compiled(source, real):
+        path = folder / f'{len(os.listdir(folder))}.so'
+        subprocess.run(
+            ['g++', '-x', 'c++', '-O1', '-ffp-contract=off', '-shared',
+             '-fPIC', f'-DREAL={real}', '-o', str(path), '-'],
+            input=_as_cpp(source), text=True, check=True)
+        return ctypes.CDLL(str(path))
+
+    return compiled
+
+
+@pytest.fixture
+def threads_in_turn(_compiled, monkeypatch):
+    """Lets the kernels be launched on NumPy arrays."""
+    if not shutil.which('g++'):
+        pytest.skip('no C++ compiler')
+
+    def convert(argument):
+        if argument is None:
+            return None
+        if isinstance(argument, numpy.ndarray):
+            return ctypes.c_void_p(argument.ctypes.data)
+        return {'i': ctypes.c_int, 'I': ctypes.c_uint, 'f': ctypes.c_float,
+                'd': ctypes.c_double}[argument.dtype.char](argument)
+
+    def function(source, name, real):
+        def launch(grid, block, arguments):
+            getattr(_compiled(source, real), f'all_{name}')(
+                grid[0], block[0], *[convert(a) for a in arguments])
+
+        return launch
+
+    monkeypatch.setattr(kernels, '_function', function)

@@ -434,3 +434,14 @@ def test_the_reference_has_every_key():
 def test_the_readme_shows_the_reference():
     with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as file:
         assert reference().strip() in file.read()
+
+
+@pytest.mark.parametrize('text', ['off', "'off'", 'auto'])
+def test_off_is_a_word_in_the_configuration(tmp_path, text):
+    (tmp_path / 'c.yaml').write_text(f'training: {{cuda_graph: {text}}}')
+    config = load_config(str(tmp_path / 'c.yaml'))
+    assert config.training.cuda_graph == text.strip("'")
+    (tmp_path / 'again.yaml').write_text(config.to_yaml())
+    assert load_config(str(tmp_path / 'again.yaml')) == config
+    assert load_config(str(tmp_path / 'c.yaml'), [
+        'training.cuda_graph=off']).training.cuda_graph == 'off'

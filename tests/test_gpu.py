@@ -1,18 +1,25 @@
 """CPU against GPU: run where CuPy and a GPU are, by `pytest -m gpu`."""
 
 import io
+import json
 
 import chainer
 import chainer.functions as F
 import numpy
 import pytest
 
+from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data import canvas
+from ram.data.splits import load_splits
+from ram.functions import iteration
 from ram.functions.glimpse import glimpse
+from ram.functions.glimpse import summed_area_table
 from ram.ram import build_ram
 from ram.streams import make_streams
 from ram.training import run
+from ram.training.device import DeviceUpdater
+from ram.training.train_chain import TrainChain
 
 
 def has_gpu():
@@ -42,6 +49,13 @@ def test_the_crop(gpu, seed):
     want = glimpse(images, locations, 5, 1 + seed % 4)
     got = glimpse(gpu.send(images), gpu.send(locations), 5, 1 + seed % 4)
     numpy.testing.assert_allclose(to_cpu(got), want, atol=1e-6)
+
+
+def test_the_summed_area_table(gpu):
+    images = numpy.random.default_rng(0).random((5, 2, 31, 22), 'float32')
+    numpy.testing.assert_array_equal(
+        to_cpu(summed_area_table(gpu.send(images))),
+        summed_area_table(images))
 
 
 def test_canvases(gpu):
@@ -80,6 +94,154 @@ def test_rollout_and_all_gradients(gpu, core, reaches_core, by_steps):
     assert len(results[0]) == len(results[1]) > 10
     for a, b in zip(*results):
         numpy.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_philox_gives_the_published_answers(gpu):
+    counters = gpu.send(numpy.array([
+        [0, 0, 0, 0], [0xffffffff] * 4,
+        [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344]], 'uint32'))
+    iteration.philox(counters, gpu.send(numpy.array(
+        [[0, 0], [0xffffffff] * 2, [0xa4093822, 0x299f31d0]], 'uint32')))
+    assert to_cpu(counters).tolist() == [
+        [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+        [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
+        [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]]
+
+
+@pytest.mark.parametrize('normal', [False, True])
+def test_draws(gpu, normal):
+    out = gpu.xp.zeros(10 ** 6, 'float32')
+    iteration.draw(gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'), 1, 0,
+                   normal, gpu.xp.ones(1, 'float32'), out)
+    values = to_cpu(out).astype('float64')
+    variance = 1 if normal else 1 / 3
+    assert abs(values.mean()) < 5e-3 * variance ** 0.5
+    assert values.var() == pytest.approx(variance, rel=0.01)
+
+
+CASES = [{'core': 'lstm', 'variant': 'cluttered', 'reaches': True},
+         {'core': 'rnn', 'variant': 'translated', 'reaches': False},
+         {'core': 'rnn', 'variant': 'original', 'shift': 2, 'reaches': True},
+         {'core': 'lstm', 'variant': 'original', 'reaches': False}]
+
+
+def make_config(case, **training):
+    data = {'name': 'synthetic', 'train_images': 300, 'validation': 100,
+            'test_images': 50, 'variant': case['variant'],
+            'shift': case.get('shift', 0)}
+    if case['variant'] != 'original':
+        data['canvas'] = 40
+    return config_from_dict(
+        {'data': data,
+         'model': {'glimpses': 4, 'core_units': 32, 'core': case['core'],
+                   'scales': 2, 'glimpse_size': 6},
+         'training': {'epochs': 2, 'batch_size': 32, 'average': 0.9,
+                      'first_std': 0.3, 'reinforce_weight': 0.1,
+                      'reinforce_reaches_core': case['reaches'],
+                      **training}}, 'test')
+
+
+def build(config, device, out):
+    """A trainer's updater, chain and what it runs."""
+    splits = load_splits(config.data)
+    trainer = run.build_trainer(config, splits, str(out), device,
+                                io.StringIO())[0]
+    updater = trainer.updater
+    assert isinstance(updater, DeviceUpdater)
+    return updater, updater.get_optimizer('main').target.chain, splits
+
+
+@pytest.mark.parametrize('case', CASES, ids=str)
+@pytest.mark.parametrize('updates', [1, 4])  # launched, and replayed
+def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
+    config = make_config(case)
+    updater, chain, splits = build(config, gpu, tmp_path)
+    for _ in range(updates - 1):
+        updater.update()
+    own = TrainChain(build_ram(config, make_streams(1)['weights']),
+                     config.training, make_streams(1))
+    for name, param in own.namedparams():
+        param.array[...] = to_cpu(dict(chain.namedparams())[name].array)
+    std = updater._std(updater.epoch_detail)
+    updater.update()
+    done = updater._iteration
+
+    # The canvases are those that the windows say.
+    windows, images = to_cpu(done.windows), to_cpu(done.canvases)
+    pixels = splits.train.images.astype('float32') / 255
+    rows, columns = config.data.canvas_size
+    for b in range(32):
+        want = numpy.zeros((1, rows + 60, columns + 60), 'float32')
+        for j, (index, top, left, row, column) in enumerate(windows[b]):
+            side = 28 if j + 1 == len(windows[b]) else config.data.clutter_size
+            want[:, 30 + row:30 + row + side,
+                 30 + column:30 + column + side] += pixels[
+                     index, :, top:top + side, left:left + side]
+        want = want[:, 30:30 + rows, 30:30 + columns]
+        numpy.testing.assert_array_equal(images[b], numpy.minimum(want, 1))
+    labels = splits.train.labels[windows[:, -1, 0]]
+    assert to_cpu(done.labels).tolist() == labels.tolist()
+
+    own.model.std = std
+    own.model.draw = lambda streams, batch: (
+        to_cpu(done.drawn[0]), to_cpu(done.noise) / numpy.float32(std))
+    own.cleargrads()
+    own(images, labels).backward()
+    gradients = dict(chain.namedparams())
+    for name, param in own.namedparams():
+        want = (numpy.zeros_like(param.array) if param.grad is None
+                else param.grad)
+        scale = abs(want).max() + 1e-6
+        assert abs(to_cpu(gradients[name].grad) - want).max() < 1e-3 * scale, (
+            name)
+
+
+def log_of(out):
+    with open(out / 'log') as file:
+        return [{key: value for key, value in entry.items()
+                 if key != 'elapsed_time'} for entry in json.load(file)]
+
+
+def assert_same_run(one, two):
+    for name in ('best', 'last', 'snapshot'):
+        kind = 'snapshot' if name == 'snapshot' else 'checkpoint'
+        a, b = (checkpoint.read_arrays(str(out / f'{name}.npz'), kind)[0]
+                for out in (one, two))
+        assert a.keys() == b.keys()
+        for key in a:
+            if not any(word in key for word in (
+                    'elapsed', 'LogReport', '_plot')):
+                assert a[key].tobytes() == b[key].tobytes(), key
+    assert log_of(one) == log_of(two)
+
+
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_a_graph_changes_nothing(gpu, tmp_path, capsys, case):
+    for graph in ('off', 'auto'):
+        run.train(make_config(case, cuda_graph=graph),
+                  str(tmp_path / graph), gpu, stream=io.StringIO())
+    assert not capsys.readouterr().err  # it could be made
+    assert_same_run(tmp_path / 'off', tmp_path / 'auto')
+
+
+@pytest.mark.parametrize('stop', [3, 7, 9])
+def test_an_interrupted_run_ends_as_one_that_was_not(
+        gpu, tmp_path, monkeypatch, stop):
+    config = make_config(CASES[0])
+    run.train(config, str(tmp_path / 'whole'), gpu, stream=io.StringIO())
+    call = run._Stop.__call__
+
+    def interrupted(self, trainer):
+        if trainer.updater.iteration == stop:
+            self.signal = 2
+        return call(self, trainer)
+
+    monkeypatch.setattr(run._Stop, '__call__', interrupted)
+    run.train(config, str(tmp_path / 'parts'), gpu, stream=io.StringIO())
+    monkeypatch.setattr(run._Stop, '__call__', call)
+    run.train(config, str(tmp_path / 'parts'), gpu, stream=io.StringIO(),
+              resume=True)
+    assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
 @pytest.mark.parametrize('optimizer', list(run.OPTIMIZERS))

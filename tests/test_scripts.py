@@ -50,8 +50,13 @@ def test_gpu_check_in_all_but_the_gpu(tmp_path):
     assert done.returncode == 0, done.stderr
     with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
         report = json.load(file)
-    assert report['images_per_second']['8']['fused']['median'] > 0
+    speeds = report['images_per_second']['8']
+    assert set(speeds) == {'train', 'infer'}
+    assert speeds['train']['median'] > 0
     assert report['training']['validation_error'] < 100
+    assert report['training']['test_error'] < 100
+    assert run(tmp_path, 'gpu_check.py', '--out', 'b', '--device', '@numpy',
+               '--whole').returncode == 2
 
 
 def test_chaos(tmp_path):
@@ -127,3 +132,17 @@ def test_fuzz_finds(tmp_path):
         env=dict(os.environ, PYTHONPATH=str(tmp_path)))
     assert done.returncode == 1 and 'ZeroDivisionError in' in done.stdout
     assert {'idx-1', 'idx-1.txt'} == set(os.listdir(tmp_path / 'found'))
+
+
+def test_the_targets_of_gpu_check(load_script):
+    script = load_script('gpu_check')
+    report = {
+        'images_per_second': {
+            '128': {'train': {'median': 60000.0},
+                    'train, graph': {'median': 249999.0}},
+            '512': {'train': {'median': 1.0}}},
+        'whole': True, 'training': {'test_error': 1.2, 'seconds': 90.0}}
+    assert [(found, holds) for _, _, found, holds in script.targets(report)
+            ] == [(60000, True), (249999, False), (1.2, True), (90, False)]
+    report['whole'] = False
+    assert len(script.targets(report)) == 2

@@ -1,5 +1,7 @@
 """The training iterator."""
 
+import copy
+
 import chainer
 import numpy
 
@@ -48,6 +50,22 @@ class BatchIterator(chainer.dataset.Iterator):
             (B,) int32.
 
         """
+        chosen = self.take()
+        images, _ = make_canvases(self._data, self._split.images[chosen],
+                                  self._split.images, self._rng_canvas)
+        if self._data.shift:
+            images = shift(images, self._data.shift, self._rng_canvas)
+        return images, self._split.labels[chosen]
+
+    next = __next__
+
+    def take(self):
+        """Moves on by a batch, without its images.
+
+        Returns:
+            array: (B / size,) the images' indices.
+
+        """
         self._previous_epoch_detail = self.epoch_detail
         chosen = self._order[self._position:self._position + self.batch_size]
         self._position += len(chosen)
@@ -58,14 +76,28 @@ class BatchIterator(chainer.dataset.Iterator):
             self._position = self.batch_size - len(chosen)
             chosen = numpy.concatenate(
                 [chosen, self._order[:self._position]])
-        chosen = chosen[self._part]
-        images, _ = make_canvases(self._data, self._split.images[chosen],
-                                  self._split.images, self._rng_canvas)
-        if self._data.shift:
-            images = shift(images, self._data.shift, self._rng_canvas)
-        return images, self._split.labels[chosen]
+        return chosen[self._part]
 
-    next = __next__
+    def ahead(self):
+        """What :meth:`take` will give until the epoch is over.
+
+        Returns:
+            tuple of arrays: (n, B / size) indices for each of the next n
+            batches, and (n,) ``epoch_detail`` before each.
+
+        """
+        count = -(-(len(self._order) - self._position) // self.batch_size)
+        following = copy.deepcopy(self._rng_order).permutation(
+            len(self._order))
+        chosen = numpy.concatenate([self._order[self._position:], following])
+        chosen = chosen[:count * self.batch_size].reshape(count, -1)
+        passed = self._position + self.batch_size * numpy.arange(count)
+        return chosen[:, self._part], self.epoch + passed / len(self._order)
+
+    @property
+    def longest(self):
+        """The most batches that end in one epoch."""
+        return -(-len(self._order) // self.batch_size)
 
     @property
     def epoch_detail(self):

@@ -1,7 +1,8 @@
 """The element-wise work of a rollout on the CPU, in place, in few passes.
 
-:mod:`ram.functions.kernels` has the same functions for a GPU. Every one writes into arrays that its caller owns. All arrays are of one
-dtype, (B, width) each, rows contiguous but perhaps a part of wider ones.
+:mod:`ram.functions.kernels` has the same functions for a GPU. Every one writes
+into arrays that its caller owns. All arrays are of one dtype, (B, width) each,
+rows contiguous but perhaps a part of wider ones.
 """
 
 import numpy
@@ -102,7 +103,20 @@ def choose(z, b, noise, std, mean, drawn):
     drawn += mean
 
 
-def look_at(drawn, looked, locations):
-    """Clips locations as drawn to the image, into both arrays."""
+def encode_location(drawn, W, b, looked, locations, room, out):
+    """Clips locations to the image and encodes them: Rect(Linear(l)).
+
+    Args:
+        drawn (array): (B, 2) as drawn.
+        W (array): (units, 2).
+        b (array): (units,).
+        looked (array): (B, 2), the clipped ones go there.
+        locations (array): (B, 2), and there.
+        room (array): (B, units), to work in.
+        out (array): (B, units), what they are encoded as goes there.
+
+    """
     numpy.clip(drawn, -1, 1, out=looked)
     locations[...] = looked
+    numpy.dot(looked, W.T, out=room)
+    rectify(room, b, out)

@@ -33,6 +33,34 @@ __device__ long long held(long long i, long long end)
 
 extern "C" {
 
+// The summed-area table: first the sums along each row, a thread for each...
+__global__ void sum_rows(int count, const REAL* images, int height, int width,
+                         double* table)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int plane = index / (height + 1), row = index % (height + 1);
+    double* sums = table + (long long)index * (width + 1);
+    const REAL* pixels = images
+        + ((long long)plane * height + row - 1) * width;
+    sums[0] = 0;
+    for (int x = 0; x < width; ++x)
+        sums[x + 1] = row == 0 ? 0 : sums[x] + (double)pixels[x];
+}
+
+// ... then those of the rows, a thread for each column.
+__global__ void sum_columns(int count, int height, int width, double* table)
+{
+    int index = INDEX;
+    if (index >= count) return;
+    int plane = index / (width + 1), column = index % (width + 1);
+    double* sums = table + (long long)plane * (height + 1) * (width + 1)
+        + column;
+    for (int y = 0; y < height; ++y)
+        sums[(long long)(y + 1) * (width + 1)]
+            += sums[(long long)y * (width + 1)];
+}
+
 // A thread for each of the B x k x C x g x g values that the retina gets.
 __global__ void glimpse(int count, const REAL* images, const double* table,
                         const REAL* locations, int channels, int height,
@@ -69,15 +97,25 @@ __global__ void glimpse(int count, const REAL* images, const double* table,
                            / (double)(step * step));
 }
 
-__global__ void look_at(int count, const REAL* drawn, REAL* looked,
-                        REAL* locations)
+// A thread for each unit of each image.
+__global__ void encode_location(int count, int units, const REAL* drawn,
+                                const REAL* w, const REAL* b, REAL* looked,
+                                REAL* locations, REAL* out, int out_row)
 {
     int i = INDEX;
     if (i >= count) return;
-    REAL l = drawn[i];
-    l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
-    looked[i] = l;
-    locations[i] = l;
+    int row = i / units, unit = i % units;
+    REAL y = b[unit];
+    for (int axis = 0; axis < 2; ++axis) {
+        REAL l = drawn[2 * row + axis];
+        l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
+        y += l * w[2 * unit + axis];
+        if (unit == 0) {
+            looked[2 * row + axis] = l;
+            locations[2 * row + axis] = l;
+        }
+    }
+    out[row * out_row + unit] = y < (REAL)0 ? (REAL)0 : y;
 }
 
 __global__ void rectify(int count, int width, const REAL* z, const REAL* b,
@@ -129,14 +167,15 @@ __global__ void lstm(int count, int units, REAL* z, const REAL* bias,
 
 __global__ void lstm_backward(int count, int units, const REAL* z,
                               const REAL* c, const REAL* tanh_c,
-                              const REAL* dh, REAL* dc, REAL* dz)
+                              const REAL* dh, int dh_row, REAL* dc, REAL* dz)
 {
     int index = INDEX;
     if (index >= count) return;
     int row = index / units, u = index % units;
     long long at = (long long)row * 4 * units + u;
     REAL i = z[at], f = z[at + units], o = z[at + 2 * units];
-    REAL a = z[at + 3 * units], t = tanh_c[index], h = dh[index];
+    REAL a = z[at + 3 * units], t = tanh_c[index];
+    REAL h = dh[row * dh_row + u];
     REAL d = dc[index] + (1 - t * t) * o * h;
     dz[at] = d * a * ((1 - i) * i);
     dz[at + units] = d * c[index] * ((1 - f) * f);
@@ -160,29 +199,58 @@ __global__ void choose(int count, const REAL* z, const REAL* b,
 
 
 @functools.lru_cache(maxsize=None)
-def _function(name, real):
-    """A kernel, compiled for ``float`` or ``double``."""
+def _module(source, real):
+    """CUDA source, compiled for ``float`` or ``double``."""
     import cupy
     # Without contraction a location falls into the very pixel it falls into
     # on the CPU.
-    return cupy.RawModule(
-        code=SOURCE, options=(f'-DREAL={real}', '--fmad=false')
-    ).get_function(name)
+    return cupy.RawModule(code=source,
+                          options=(f'-DREAL={real}', '--fmad=false'))
 
 
-def _launch(name, count, array, *arguments):
-    real = {'f': 'float', 'd': 'double'}[array.dtype.char]
+@functools.lru_cache(maxsize=None)
+def _function(source, name, real):
+    return _module(source, real).get_function(name)
+
+
+def launch(source, name, count, dtype, *arguments):
+    """Runs a kernel on the current stream.
+
+    Args:
+        source (str): CUDA, with ``REAL`` for the type of its floats.
+        name (str): The kernel. Its first argument is the number of threads
+            that have something to do.
+        count (int): That number.
+        dtype (numpy.dtype): float32 or float64, for ``REAL``.
+        *arguments: The other arguments: CuPy arrays, whose first element is
+            pointed to, ints, handed over as 32 bits, and NumPy scalars.
+
+    """
+    real = {'f': 'float', 'd': 'double'}[dtype.char]
     if count:
-        _function(name, real)(
+        _function(source, name, real)(
             ((count + _BLOCK - 1) // _BLOCK,), (_BLOCK,),
             (numpy.int32(count),) + tuple(
                 numpy.int32(a) if isinstance(a, int) else a
                 for a in arguments))
 
 
+def _launch(name, count, array, *arguments):
+    launch(SOURCE, name, count, array.dtype, *arguments)
+
+
 def _row(array):
     """Elements from one row to the next."""
     return array.strides[0] // array.itemsize
+
+
+def sum_up(images, table):
+    """See :func:`ram.functions.glimpse.summed_area_table`; fills ``table``."""
+    batch, channels, height, width = images.shape
+    _launch('sum_rows', batch * channels * (height + 1), images, images,
+            height, width, table)
+    _launch('sum_columns', batch * channels * (width + 1), images, height,
+            width, table)
 
 
 def glimpse(images, locations, factor, table, retina):
@@ -193,9 +261,10 @@ def glimpse(images, locations, factor, table, retina):
             width, retina.shape[1], retina.shape[-1], factor, retina)
 
 
-def look_at(drawn, looked, locations):
-    """See :func:`ram.functions.elementwise.look_at`."""
-    _launch('look_at', drawn.size, drawn, drawn, looked, locations)
+def encode_location(drawn, W, b, looked, locations, room, out):
+    """See :func:`ram.functions.elementwise.encode_location`."""
+    _launch('encode_location', out.size, drawn, out.shape[1], drawn, W, b,
+            looked, locations, out, _row(out))
 
 
 def rectify(z, b, *outs):
@@ -220,7 +289,8 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
 
 def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
     """See :func:`ram.functions.elementwise.lstm_backward`."""
-    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, dc, dz)
+    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, _row(dh),
+            dc, dz)
 
 
 def choose(z, b, noise, std, mean, drawn):

@@ -232,21 +232,19 @@ class _Rollout(chainer.FunctionNode):
         self.drawn[0] = self._first
         means = xp.zeros((T - 1, batch, 2), dtype)
         states = xp.empty((T, batch, units), dtype)
-        core = _by_gate(weights.core_W, setting), _by_gate(weights.core_b,
-                                                           setting)
-        out = xp.concatenate([weights.what_out_W, weights.where_out_W], axis=1)
+        arranged = arrange(weights, setting)
 
         def work(workspace, shard):
-            _forward(xp, workspace, images[shard], self._noise[:, shard],
-                     self.drawn[:, shard], self.locations[:, shard],
-                     means[:, shard], states[:, shard], weights, core, out,
-                     setting)
+            forward(xp, workspace, images[shard], self._noise[:, shard],
+                    self.drawn[:, shard], self.locations[:, shard],
+                    means[:, shard], states[:, shard], weights, arranged,
+                    setting)
 
         pool.map(work, self._workspaces, self._shards)
         if chainer.config.enable_backprop:
             self.retain_inputs(tuple(range(len(inputs))))
             self.retain_outputs((0, 1))
-            self._core, self._out = core, out
+            self._arranged = arranged
         else:
             self._release()
         return means, states
@@ -262,17 +260,27 @@ class _Rollout(chainer.FunctionNode):
                 'the fused rollout goes backward once; run it forward again')
         weights = Weights(*[v.array for v in self.get_retained_inputs()])
         means, states = self.get_retained_outputs()
-        d_means, d_states = [None if g is None else g.array
-                             for g in gradients]
         setting = self._setting
         xp = chainer.backend.get_array_module(weights.core_W)
+        # A gradient may be one number for all, without rows in memory.
+        d_means, d_states = [
+            None if g is None else xp.ascontiguousarray(g.array)
+            for g in gradients]
+
+        names = {name: w for name, w in zip(Weights._fields, weights)
+                 if w is not None and (
+                     name not in LOCATION or _learns(setting, d_means))}
 
         def work(workspace, shard):
-            return _backward(
+            # Arrays of their own: MPI takes no views.
+            grads = {name: xp.empty_like(w) for name, w in names.items()}
+            backward(
                 xp, workspace, means.array[:, shard], states.array[:, shard],
                 None if d_means is None else d_means[:, shard],
-                None if d_states is None else d_states[:, shard],
-                weights, self._core[0], self._out, setting)
+                [None] * setting.glimpses if d_states is None
+                else d_states[:, shard], weights, self._arranged, setting,
+                grads)
+            return grads
 
         parts = self._pool.map(work, self._workspaces, self._shards)
         self._release()
@@ -280,29 +288,86 @@ class _Rollout(chainer.FunctionNode):
         for part in parts[1:]:
             for name, array in part.items():
                 total[name] += array
-        total['core_W'] = _in_turn(total['core_W'], setting)
-        total['core_b'] = _in_turn(total['core_b'], setting)
+        if setting.lstm:
+            for name in ('core_W', 'core_b'):
+                total[name] = in_turn(total[name])
         return tuple(chainer.Variable(total[name]) if name in total else None
                      for name, w in zip(Weights._fields, weights)
                      if w is not None)
 
 
-def _by_gate(rows, setting):
+class Arranged(NamedTuple):
+    """Weights as the products take them.
+
+    Attributes:
+        core_W (array): Rows of the core gate by gate: input, forget and
+            output gate, and the input.
+        core_b (array): Likewise.
+        out_W (array): (g, what + where): what is made of h_g and of h_l.
+
+    """
+
+    core_W: Any
+    core_b: Any
+    out_W: Any
+
+
+def arrange(weights, setting):
+    """Arranges the weights for :func:`forward` and :func:`backward`.
+
+    Args:
+        weights (Weights): Of arrays.
+        setting (Setting): The rest.
+
+    Returns:
+        Arranged
+
+    """
+    what, where = weights.what_out_W, weights.where_out_W
+    xp = chainer.backend.get_array_module(what)
+    out = xp.empty((len(what), what.shape[1] + where.shape[1]), what.dtype)
+    out[:, :what.shape[1]] = what
+    out[:, what.shape[1]:] = where
+    if not setting.lstm:
+        return Arranged(weights.core_W, weights.core_b, out)
+    return Arranged(_by_gate(weights.core_W), _by_gate(weights.core_b), out)
+
+
+def _by_gate(rows):
     """Rows of all gates in turn, gate by gate: i, f, o, and the input."""
-    if not setting.lstm:
-        return rows
     xp = chainer.backend.get_array_module(rows)
-    gates = rows.reshape((-1, 4) + rows.shape[1:])
-    return xp.concatenate([gates[:, j] for j in (1, 2, 3, 0)])
+    out = xp.empty_like(rows)
+    turns, gates = _turns(rows), _gates(out)
+    gates[:3] = turns[1:]
+    gates[3] = turns[0]
+    return out
 
 
-def _in_turn(rows, setting):
-    """Undoes :func:`_by_gate`."""
-    if not setting.lstm:
-        return rows
-    xp = chainer.backend.get_array_module(rows)
-    i, f, o, a = xp.split(rows, 4)
-    return xp.stack([a, i, f, o], axis=1).reshape(rows.shape)
+def in_turn(rows, out=None):
+    """Undoes :func:`arrange` for the gradient of a core's rows.
+
+    Args:
+        rows (array): (4 units, ...), gate by gate.
+        out (array): Of the same shape; made here if left out.
+
+    Returns:
+        array: ``out``, with the rows of all gates in turn.
+
+    """
+    if out is None:
+        out = chainer.backend.get_array_module(rows).empty_like(rows)
+    turns, gates = _turns(out), _gates(rows)
+    turns[1:] = gates[:3]
+    turns[0] = gates[3]
+    return out
+
+
+def _turns(rows):
+    return rows.reshape((-1, 4) + rows.shape[1:]).swapaxes(0, 1)
+
+
+def _gates(rows):
+    return rows.reshape((4, -1) + rows.shape[1:])
 
 
 def _operations(xp):
@@ -310,22 +375,40 @@ def _operations(xp):
     return elementwise if xp is numpy else kernels
 
 
-def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
-             core, out, setting):
+def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
+            arranged, setting):
+    """All T steps, into arrays of the caller.
+
+    Args:
+        xp (module): NumPy or CuPy.
+        ws (Workspace): For the arrays in between, which :func:`backward`
+            reads.
+        images (array): (B, C, H, W) float.
+        noise (array): (T - 1, B, 2), as for :func:`rollout`.
+        drawn (array): (T, B, 2) locations as drawn, of which the first is
+            there.
+        locations (array): (T, B, 2) the same, clipped.
+        means (array): (T - 1, B, 2), left as it is where the location network
+            does not choose.
+        states (array): (T, B, units).
+        weights (Weights): Of arrays.
+        arranged (Arranged): The same.
+        setting (Setting): The rest.
+
+    """
     ops = _operations(xp)
-    core_W, core_b = core
+    core_W, core_b, out = arranged
     what, g = ws.what.shape[1], ws.g.shape[1]
     out_b = weights.what_out_b + weights.where_out_b
     table = ws.table(images) if setting.scales > 1 else None
     for t in range(setting.glimpses):
         looked, encoded, x, z = ws.looked[t], ws.encoded[t], ws.x[t], ws.z[t]
-        ops.look_at(drawn[t], looked, locations[t])
+        ops.encode_location(drawn[t], weights.where_W, weights.where_b,
+                            looked, locations[t], ws.where, encoded[:, what:])
         glimpse(images, looked, setting.size, setting.scales, setting.factor,
                 table, out=ws.retina[t])
         xp.dot(_rows(ws.retina[t]), weights.what_W.T, out=ws.what)
         ops.rectify(ws.what, weights.what_b, encoded[:, :what])
-        xp.dot(looked, weights.where_W.T, out=ws.where)
-        ops.rectify(ws.where, weights.where_b, encoded[:, what:])
         xp.dot(encoded, out.T, out=ws.g)
         ops.rectify(ws.g, out_b, x[:, :g])
         if t == 0:  # the first state is zero
@@ -344,7 +427,7 @@ def _forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         if not setting.chosen:
             drawn[t + 1] = noise[t]
             continue
-        h = ws.x[t + 1][:, g:]
+        h = states[t]
         if weights.hidden_W is not None:
             xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
             ops.rectify(ws.pre_hidden, weights.hidden_b, ws.hidden[t])
@@ -359,31 +442,53 @@ def _rows(array):
     return array.reshape(len(array), -1)
 
 
-def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
-              setting):
-    """Gradients by name; those of the core with the rows by gate."""
+# The weights that learn by the means' gradient alone.
+LOCATION = ('mean_W', 'mean_b', 'hidden_W', 'hidden_b')
+
+
+def _learns(setting, d_means):
+    return setting.chosen and d_means is not None and setting.glimpses > 1
+
+
+def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
+             setting, grads):
+    """Gradients of all weights that there is one of.
+
+    Args:
+        xp (module): NumPy or CuPy.
+        ws (Workspace): As :func:`forward` left it.
+        means (array): (T - 1, B, 2), by :func:`forward`.
+        states (array): (T, B, units), likewise.
+        d_means (array): (T - 1, B, 2), their gradient, or None.
+        d_states (sequence of arrays): The T states' gradients (B, units), of
+            which some may be None.
+        weights (Weights): Of arrays.
+        arranged (Arranged): The same.
+        setting (Setting): The rest.
+        grads (dict of str to array): By the name of the weight: the gradients
+            go there, those of the core gate by gate. Those of ``LOCATION``
+            are only written where the means have a gradient.
+
+    """
     ops = _operations(xp)
+    core_W, out = arranged.core_W, arranged.out_W
     T, what, g = setting.glimpses, ws.what.shape[1], ws.g.shape[1]
-    grads = {}
-    learns = setting.chosen and d_means is not None and T > 1
+    learns = _learns(setting, d_means)
     if learns:
-        _backward_location(xp, ws, means, d_means, weights, grads, setting)
+        _backward_location(xp, ws, means, states, d_means, weights, grads,
+                           setting)
     d_past = None
     ws.dc[...] = 0
     for t in reversed(range(T)):
-        if d_states is None:
-            ws.dh[...] = 0
-        else:
-            ws.dh[...] = d_states[t]
-        if d_past is not None:
-            ws.dh += d_past
+        parts = [d for d in (d_states[t], d_past) if d is not None]
         if learns and setting.reaches_core and t < T - 1:
-            ws.dh += ws.d_states[t]
+            parts.append(ws.d_states[t])
+        dh = _sum(xp, parts, ws.dh)
         if setting.lstm:
-            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], ws.dh, ws.dc,
+            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], dh, ws.dc,
                               ws.dz[t], ws.h, ws.slopes)
         else:
-            ops.rectify_backward(ws.dh, states[t], ws.dz[t])
+            ops.rectify_backward(dh, states[t], ws.dz[t])
         if t == 0:  # nothing came before
             xp.dot(ws.dz[0], core_W[:, :g], out=ws.dg[0])
             d = ws.dg[0]
@@ -394,35 +499,47 @@ def _backward(xp, ws, means, states, d_means, d_states, weights, core_W, out,
     dz, dg, x, encoded, retina, looked = (
         a.reshape(T * a.shape[1], -1)
         for a in (ws.dz, ws.dg, ws.x, ws.encoded, ws.retina, ws.looked))
-    grads['core_W'] = xp.dot(dz.T, x)
-    grads['core_b'] = dz.sum(axis=0)
+    xp.dot(dz.T, x, out=grads['core_W'])
+    dz.sum(axis=0, out=grads['core_b'])
     d_out = xp.dot(dg.T, encoded)
-    # Arrays of their own: MPI takes no views.
-    grads['what_out_W'] = xp.ascontiguousarray(d_out[:, :what])
-    grads['where_out_W'] = xp.ascontiguousarray(d_out[:, what:])
-    grads['what_out_b'] = dg.sum(axis=0)
-    grads['where_out_b'] = grads['what_out_b'].copy()
+    grads['what_out_W'][...] = d_out[:, :what]
+    grads['where_out_W'][...] = d_out[:, what:]
+    dg.sum(axis=0, out=grads['what_out_b'])
+    grads['where_out_b'][...] = grads['what_out_b']
     d_encoded = ws.d_encoded.reshape(encoded.shape)
     xp.dot(dg, out, out=d_encoded)
-    d_encoded *= encoded > 0
+    ops.rectify_backward(d_encoded, encoded, d_encoded)
     d_what, d_where = d_encoded[:, :what], d_encoded[:, what:]
-    grads['what_W'] = xp.dot(d_what.T, retina)
-    grads['where_W'] = xp.dot(d_where.T, looked)
+    xp.dot(d_what.T, retina, out=grads['what_W'])
+    xp.dot(d_where.T, looked, out=grads['where_W'])
     both = d_encoded.sum(axis=0)
-    grads['what_b'], grads['where_b'] = both[:what], both[what:]
-    return grads
+    grads['what_b'][...] = both[:what]
+    grads['where_b'][...] = both[what:]
 
 
-def _backward_location(xp, ws, means, d_means, weights, grads, setting):
+def _sum(xp, parts, room):
+    """The sum of arrays, in the room where it is not one of them."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        room[...] = 0
+        return room
+    xp.add(parts[0], parts[1], out=room)
+    for part in parts[2:]:
+        room += part
+    return room
+
+
+def _backward_location(xp, ws, means, states, d_means, weights, grads,
+                       setting):
     """The location network, all steps at once: no step hangs on another."""
     units = ws.h.shape[1]
     d = (d_means * (1 - means * means)).reshape(-1, 2)
-    # What the network read: the states, as they stand beside the glimpses.
-    states = ws.x[1:, :, -units:].reshape(-1, units)
+    states = states[:-1].reshape(-1, units)  # what the network read
     into = states if weights.hidden_W is None else ws.hidden.reshape(
         len(d), -1)
-    grads['mean_W'] = xp.dot(d.T, into)
-    grads['mean_b'] = d.sum(axis=0)
+    xp.dot(d.T, into, out=grads['mean_W'])
+    d.sum(axis=0, out=grads['mean_b'])
     d_states = ws.d_states.reshape(-1, units)
     if weights.hidden_W is None:
         if setting.reaches_core:
@@ -430,8 +547,8 @@ def _backward_location(xp, ws, means, d_means, weights, grads, setting):
         return
     d_hidden = ws.d_hidden.reshape(into.shape)
     xp.dot(d, weights.mean_W, out=d_hidden)
-    d_hidden *= into > 0
-    grads['hidden_W'] = xp.dot(d_hidden.T, states)
-    grads['hidden_b'] = d_hidden.sum(axis=0)
+    _operations(xp).rectify_backward(d_hidden, into, d_hidden)
+    xp.dot(d_hidden.T, states, out=grads['hidden_W'])
+    d_hidden.sum(axis=0, out=grads['hidden_b'])
     if setting.reaches_core:
         xp.dot(d_hidden, weights.hidden_W, out=d_states)

@@ -64,19 +64,22 @@ class LearningRate(extension.Extension):
             self._waited = 0
 
     def _set(self, trainer):
+        rate = self.at(trainer.updater.epoch_detail)
+        setattr(self._optimizer, self._name, rate)
+        return rate
+
+    def at(self, epoch):
+        """The rate after so many epochs (float), fractions counted."""
         training = self._training
-        epoch = trainer.updater.epoch_detail
         if training.schedule == 'cosine':
             share = training.final_rate + (1 - training.final_rate) * (
-                _half_cosine(trainer, training.epochs))
+                _half_cosine(epoch, training.epochs))
         elif training.schedule == 'step':
             share = training.step_factor ** sum(
                 epoch >= step for step in training.step_epochs)
         else:
             share = self._share
-        rate = training.learning_rate * share
-        setattr(self._optimizer, self._name, rate)
-        return rate
+        return training.learning_rate * share
 
     def serialize(self, serializer):
         self._share = float(serializer('share', self._share))
@@ -109,14 +112,17 @@ class Narrowing(extension.Extension):
         self(trainer)
 
     def __call__(self, trainer):
-        share = _half_cosine(trainer, self._training.epochs)
-        self._model.std = self._last + share * (
-            self._training.first_std - self._last)
+        self._model.std = self.at(trainer.updater.epoch_detail)
+
+    def at(self, epoch):
+        """The deviation after so many epochs (float), fractions counted."""
+        share = _half_cosine(epoch, self._training.epochs)
+        return self._last + share * (self._training.first_std - self._last)
 
 
-def _half_cosine(trainer, epochs):
+def _half_cosine(epoch, epochs):
     """From 1 at the start to 0 after so many epochs."""
-    passed = min(trainer.updater.epoch_detail / epochs, 1)
+    passed = min(epoch / epochs, 1)
     return (1 + math.cos(math.pi * passed)) / 2
 
 
@@ -134,6 +140,8 @@ class AverageWeights(extension.Extension):
 
     Attributes:
         model (ram.ram.RAM): The network with the averaged weights.
+        vector (array): All of these, (number of weights,).
+        decay (float): As given.
 
     """
 
@@ -141,15 +149,15 @@ class AverageWeights(extension.Extension):
     priority = extension.PRIORITY_WRITER + 50  # before it is measured
 
     def __init__(self, model, decay):
-        self._decay = decay
+        self.decay = decay
         self.model = model.copy('copy')
-        self._average = flatten(self.model)
+        self.vector = flatten(self.model)
 
     def __call__(self, trainer):
         t = trainer.updater.iteration
-        step = 1 - min(self._decay, t / (t + 10))
+        step = 1 - min(self.decay, t / (t + 10))
         weights = trainer.updater.get_optimizer('main').target.vector.array
-        self._average += step * (weights - self._average)
+        self.vector += step * (weights - self.vector)
 
     def serialize(self, serializer):
         self.model.serialize(serializer['model'])
@@ -158,7 +166,8 @@ class AverageWeights(extension.Extension):
 class Finite(extension.Extension):
     """Stops a run whose loss or weights are no longer finite.
 
-    The weights are looked at once an epoch, before they are measured.
+    The loss is looked at whenever it is reported, and the weights once an
+    epoch, before they are measured.
 
     Args:
         snapshot (str): The file to name as the way back.
@@ -175,10 +184,15 @@ class Finite(extension.Extension):
         self._ranks = ranks
 
     def __call__(self, trainer):
-        loss = float(chainer.as_array(trainer.observation['main/loss']))
-        for loss in self._ranks.all_of(loss):
+        observation = trainer.observation
+        if 'main/loss' not in observation:
+            return
+        loss = float(chainer.as_array(observation['main/loss']))
+        # A loss that was reported late says since when it is no number.
+        iteration = observation.get('main/lost', trainer.updater.iteration)
+        for loss, iteration in self._ranks.all_of((loss, iteration)):
             if not math.isfinite(loss):
-                _stop(trainer, self._snapshot, f'the loss became {loss}')
+                _stop(iteration, self._snapshot, f'the loss became {loss}')
         if trainer.updater.is_new_epoch:
             refuse_infinite(trainer, self._snapshot)
 
@@ -197,14 +211,15 @@ def refuse_infinite(trainer, snapshot):
     for name, param in trainer.updater.get_optimizer(
             'main').target.chain.namedparams():
         if not bool(param.xp.isfinite(param.array).all()):
-            _stop(trainer, snapshot, f'the weight {name} became infinite')
+            _stop(trainer.updater.iteration, snapshot,
+                  f'the weight {name} became infinite')
 
 
-def _stop(trainer, snapshot, what):
+def _stop(iteration, snapshot, what):
     way_back = (f'the last good snapshot is {snapshot}'
                 if os.path.exists(snapshot) else 'there is no snapshot yet')
     raise RamError(
-        f'{what} at iteration {trainer.updater.iteration}; {way_back}; '
+        f'{what} at iteration {iteration}; {way_back}; '
         'lower training.learning_rate or training.clip')
 
 

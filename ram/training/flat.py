@@ -79,6 +79,19 @@ class FlatChain(chainer.Chain):
             out=self._gradient)
         self.vector.grad = self._gradient
 
+    def join_gradients(self):
+        """Makes the parameters' gradients views of the vector's.
+
+        They are zero at first. This is for one who writes them in place, and
+        calls neither ``cleargrads`` nor ``gather``.
+        """
+        self._gradient[...] = 0
+        self.vector.grad = self._gradient
+        end = 0
+        for param in self._views:
+            begin, end = end, end + param.size
+            param.grad = self._gradient[begin:end].reshape(param.shape)
+
     def serialize(self, serializer):
         # The vector is what the chain's parameters are views of.
         self.chain.serialize(serializer)

@@ -28,6 +28,9 @@ from ram.files import sweep
 from ram.networks import build_network
 from ram.networks import import_parts
 from ram.streams import make_streams
+from ram.training.device import DeviceUpdater
+from ram.training.device import Iteration
+from ram.training.device import stays_on
 from ram.training.extensions import AverageWeights
 from ram.training.extensions import Finite
 from ram.training.extensions import KeepBest
@@ -333,24 +336,34 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    flat = FlatChain(chain)
-    optimizer.setup(flat)
-    optimizer.add_hook(flat.gather, 'gather', 'pre')
-    if ranks.size > 1:
-        optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
-    if config.training.clip is not None:
-        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(
-            config.training.clip))
+    optimizer.setup(FlatChain(chain))
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
-    updater = training.updaters.StandardUpdater(
-        iterator, optimizer, device=device, converter=_send)
-
     average = None
     if config.training.average:
         average = AverageWeights(model, config.training.average)
         model = average.model
+    rate = LearningRate(optimizer, config.training)
+    narrowing = None
+    if (config.training.first_std is not None
+            and config.model.network == 'ram'):
+        narrowing = Narrowing(chain.model, config.training)
+    stays = stays_on(device, chain, config)
+    if stays:
+        iteration = Iteration(
+            chain, optimizer, splits.train, config,
+            config.training.batch_size // ranks.size, iterator.longest, ranks,
+            average)
+        updater = DeviceUpdater(
+            iterator, optimizer, iteration, rate.at,
+            narrowing.at if narrowing else lambda epoch: chain.model.std,
+            _runner(iteration, device, config, ranks))
+    else:
+        _add_hooks(optimizer, config.training.clip, ranks)
+        updater = training.updaters.StandardUpdater(
+            iterator, optimizer, device=device, converter=_send)
+
     best = KeepBest(model, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
     stop = _Stop(config.training.epochs, config.training.early_stopping, best,
@@ -360,14 +373,13 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     trainer.reporter.add_observer('main', chain)
     trainer.extend(Finite(snapshot.path, ranks))
     if average is not None:
-        trainer.extend(average)
+        trainer.extend(average, trigger=_never if stays else None)
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')
     trainer.extend(Validation(model, images, labels, config, ranks))
     trainer.extend(best)
-    trainer.extend(LearningRate(optimizer, config.training))
-    if (config.training.first_std is not None
-            and config.model.network == 'ram'):
-        trainer.extend(Narrowing(chain.model, config.training))
+    trainer.extend(rate)
+    if narrowing is not None:
+        trainer.extend(narrowing)
     trainer.extend(snapshot)
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)
@@ -380,6 +392,30 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
         if tensorboard:
             trainer.extend(TensorBoard(chain.model, examples, out))
     return trainer, best, snapshot
+
+
+def _add_hooks(optimizer, clip, ranks):
+    """What is done to the gradients before Chainer's updater uses them."""
+    optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
+    if ranks.size > 1:
+        optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
+    if clip is not None:
+        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
+
+
+def _runner(iteration, device, config, ranks):
+    """What does an iteration that stays on the device."""
+    if device.xp is numpy:  # in tests
+        return iteration
+    from ram.training.graph import Replay
+    # The mean over ranks is no work of one GPU.
+    return Replay(iteration, config.training.cuda_graph == 'auto'
+                  and ranks.size == 1)
+
+
+def _never(trainer):
+    """A trigger for what an iteration on the device does by itself."""
+    return False
 
 
 def _extend_with_reports(trainer, stream):

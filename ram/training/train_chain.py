@@ -18,15 +18,19 @@ class TrainChain(chainer.Chain):
         streams (dict of str to numpy.random.Generator): ``location`` and
             ``noise`` are drawn from.
 
+    Attributes:
+        baseline_weight (float): Weight of the baseline term.
+        reinforce_weight (float): Weight of the REINFORCE term.
+
     """
 
     def __init__(self, model, training, streams):
         super().__init__()
         self._streams = streams
-        self._baseline_weight = training.baseline_weight
+        self.baseline_weight = training.baseline_weight
         # A control policy does not learn.
-        self._reinforce_weight = (training.reinforce_weight
-                                  if model.policy == 'learned' else 0)
+        self.reinforce_weight = (training.reinforce_weight
+                                 if model.policy == 'learned' else 0)
         with self.init_scope():
             self.model = model
 
@@ -48,8 +52,8 @@ class TrainChain(chainer.Chain):
         # taken in; the last state decides nothing.
         loss = hybrid_loss(
             logits, labels, rollout.drawn[1:], rollout.means, model.std,
-            model.baseline(rollout.states[:-1]), self._reinforce_weight,
-            self._baseline_weight)
+            model.baseline(rollout.states[:-1]), self.reinforce_weight,
+            self.baseline_weight)
         right = (logits.array.argmax(axis=1) == labels).mean()
         drawn = rollout.drawn[1:].reshape(-1, 2)
         report = {

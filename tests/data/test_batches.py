@@ -83,3 +83,31 @@ def test_a_shift_moves_training_images():
     assert not corners[:, 3:].any() and not corners[:, :, 3:].any()
     assert corners[:, 2].any() and corners[:, :, 2].any()
     assert (corners.reshape(40, -1) > 0).sum(axis=1).min() == 0
+
+
+@pytest.mark.parametrize('count, batch', [(10, 4), (10, 5), (10, 10)])
+def test_what_is_ahead_is_what_comes(count, batch):
+    iterator, other = make(count, batch), make(count, batch)
+    for epoch in range(3):
+        batches, details = iterator.ahead()
+        assert len(batches) <= iterator.longest
+        for chosen, detail in zip(batches.tolist(), details.tolist()):
+            assert iterator.epoch == epoch
+            assert detail == iterator.epoch_detail
+            assert chosen == iterator.take().tolist()
+            # Asking has changed nothing.
+            assert chosen == numbers(next(other))
+        assert iterator.is_new_epoch
+    if batch < count:  # and from the middle of an epoch
+        iterator.take()
+        assert iterator.ahead()[0][0].tolist() == iterator.take().tolist()
+
+
+def test_each_rank_has_its_part_of_what_is_ahead():
+    data = config_from_dict({}, 'test').data
+    split = Split(numpy.zeros((10, 1, 28, 28), 'uint8'),
+                  numpy.zeros(10, 'int32'))
+    whole, one, two = (
+        BatchIterator(data, split, 4, make_streams(0), rank, size).ahead()[0]
+        for rank, size in ((0, 1), (0, 2), (1, 2)))
+    assert numpy.concatenate([one, two], axis=1).tolist() == whole.tolist()

@@ -90,3 +90,19 @@ def test_what_is_saved_is_the_chain():
     numpy.testing.assert_array_equal(
         chain.vector.array, flat.flatten(Net(0)))
     assert numpy.shares_memory(other.first.W.array, chain.vector.array)
+
+
+def test_joined_gradients_are_views_of_one():
+    net = Net(0)
+    chain = flat.FlatChain(net)
+    for param in net.params():
+        param.grad = numpy.ones_like(param.array)
+    chain.join_gradients()
+    gradient = chain.vector.grad
+    assert gradient.shape == chain.vector.shape and not gradient.any()
+    for i, param in enumerate(net.params(), 1):
+        param.grad[...] = i
+    # Each at the place of its weights.
+    for i, param in enumerate(net.params(), 1):
+        param.array[...] = i
+    numpy.testing.assert_array_equal(gradient, chain.vector.array)
