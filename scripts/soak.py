@@ -7,8 +7,8 @@ Starts `ram train`, looks at the process every few seconds (Linux), and ends it
 by SIGTERM, which saves a snapshot: the run can be gone on with. What the
 process holds after its first epoch is compared with what it holds at the end;
 training may not grow by more than 20 MB nor by one open file. Exit status 1 if
-it did. Whether it became slower is told by the epochs of the first and the last
-third, which says something only where nothing else runs on the machine.
+it did. Whether it became slower is told by the processor's time that an epoch
+took in the first and in the last third of the time.
 """
 import argparse
 import json
@@ -38,26 +38,36 @@ def handles(pid):
     return len(os.listdir(f'/proc/{pid}/fd'))
 
 
+def processor(pid):
+    """Seconds that a process has computed for."""
+    with open(f'/proc/{pid}/stat') as stat:
+        fields = stat.read().rpartition(')')[2].split()  # from the third on
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
 def epochs(out):
-    """Seconds of each epoch since the start of the process, from its log."""
+    """How many its log tells of."""
     try:
         with open(os.path.join(out, 'log')) as file:
-            ends = [entry['elapsed_time'] for entry in json.load(file)]
+            return len(json.load(file))
     except (FileNotFoundError, ValueError):  # not yet, or being written
-        return []
-    return [b - a for a, b in zip([0] + ends, ends)]
+        return 0
 
 
 def watch(process, out, minutes, every):
-    """Samples (seconds, epochs done, MB, files) until the time is up."""
-    start, before = time.monotonic(), len(epochs(out))
+    """Samples (seconds, epochs, MB, files, processor's seconds) till the end.
+
+    The epochs are those since the start of the process.
+    """
+    start, before = time.monotonic(), epochs(out)
     samples = []
     while process.poll() is None and (
             time.monotonic() - start < 60 * minutes):
         time.sleep(every)
         try:
-            sample = (time.monotonic() - start, len(epochs(out)) - before,
-                      memory(process.pid), handles(process.pid))
+            sample = (time.monotonic() - start, epochs(out) - before,
+                      memory(process.pid), handles(process.pid),
+                      processor(process.pid))
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             break
         if sample[2]:
@@ -69,12 +79,11 @@ def watch(process, out, minutes, every):
     return samples
 
 
-def judge(samples, seconds):
+def judge(samples):
     """What became of memory, files and speed after the first epoch.
 
     Args:
         samples (list): Of :func:`watch`.
-        seconds (list of float): Of each epoch.
 
     Returns:
         dict
@@ -92,10 +101,13 @@ def judge(samples, seconds):
         **{name: [statistics.median(s[i] for s in part)
                   for part in (first, last)]
            for name, i in (('memory_mb', 2), ('files', 3))}}
-    third = len(seconds) // 3
+    # Whole epochs: between the looks that first saw one ended.
+    ends = [b for a, b in zip(samples, samples[1:]) if b[1] > a[1]]
+    third = len(ends) // 3
     if third:
-        report['epoch_seconds'] = [statistics.median(seconds[:third]),
-                                   statistics.median(seconds[-third:])]
+        report['epoch_seconds'] = [
+            (b[4] - a[4]) / (b[1] - a[1])
+            for a, b in ((ends[0], ends[third]), (ends[-third - 1], ends[-1]))]
     report['grown_mb'] = report['memory_mb'][1] - report['memory_mb'][0]
     report['holds'] = (report['grown_mb'] <= LIMIT
                        and report['files'][1] <= report['files'][0])
@@ -118,14 +130,12 @@ def main():
                args.out, '--seed', args.seed, '--resume']
     if args.data_root:
         command += ['--data-root', args.data_root]
-    done = len(epochs(args.out))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     samples = watch(process, args.out, args.minutes, args.every)
     status = process.wait()
     if status not in (0, 128 + signal.SIGTERM):
         sys.exit(f'soak: the training ended with status {status}')
-    # The epoch that a resumed run was in began in another process.
-    report = judge(samples, epochs(args.out)[done + 1 if done else 0:])
+    report = judge(samples)
     if args.json:
         with replacing(args.json, 'w') as file:
             json.dump(report, file, indent=2)
@@ -135,8 +145,8 @@ def main():
           f'{before:.1f} MB after the first epoch, {after:.1f} MB at the end, '
           f'{report["files"][0]:g} and {report["files"][1]:g} open files')
     if 'epoch_seconds' in report:
-        print('an epoch took {:.1f} s at first and {:.1f} s at the end'
-              .format(*report['epoch_seconds']))
+        print('an epoch took {:.2f} s of the processor at first and {:.2f} s '
+              'at the end'.format(*report['epoch_seconds']))
     print('holds' if report['holds'] else 'does not hold')
     return 0 if report['holds'] else 1
 

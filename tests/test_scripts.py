@@ -84,6 +84,21 @@ def test_soak(tmp_path):
     assert (tmp_path / 'run' / 'snapshot.npz').exists()
 
 
+def test_what_soak_finds(load_script):
+    judge = load_script('soak').judge
+    # A look a second, an epoch every four; in the last third one takes five.
+    ends = [4 * i for i in range(1, 21)] + [80 + 5 * i for i in range(1, 11)]
+    samples = [(float(t), sum(end <= t for end in ends), 100.0, 8, t / 2)
+               for t in range(131)]
+    report = judge(samples)
+    assert report['holds'] and report['grown_mb'] == 0
+    assert report['epoch_seconds'] == [2.0, 2.5]
+    grows = [s[:2] + (100.0 + s[0] / 4,) + s[3:] for s in samples]
+    assert not judge(grows)['holds']
+    leaks = [s[:3] + (8 + s[1],) + s[4:] for s in samples]
+    assert not judge(leaks)['holds']
+
+
 def test_shapes_from_drawing_to_training(tmp_path):
     done = run(tmp_path, 'make_shapes.py', '--images', '20')
     assert done.returncode == 0, done.stderr
