@@ -255,7 +255,9 @@ def test_the_pretrained_networks_load():
     assert 'mnist' in names
     for name in names:
         loaded = checkpoint.load_checkpoint(f'pretrained:{name}')
-        assert loaded.metrics['validation_error'] < 50
+        # A frozen policy is a control, which need only beat chance.
+        control = loaded.config.model.policy == 'frozen'
+        assert loaded.metrics['validation_error'] < (90 if control else 50)
         assert loaded.config.data.root is None
 
 
