@@ -9,19 +9,11 @@ FILTERS, SIDE, STRIDE = 8, 10, 5  # of the paper's one convolution
 
 
 class Baseline(chainer.Chain):
-    """A network that sees the whole image at once."""
+    """A network that sees the whole image at once.
 
-    def forward(self, images):
-        """Classifies images.
-
-        Args:
-            images (array): (B, C, H, W) float32 in [0, 1].
-
-        Returns:
-            Variable: Logits (B, K).
-
-        """
-        raise NotImplementedError
+    Called with images, a (B, C, H, W) float32 array in [0, 1], it returns
+    logits, a (B, K) Variable.
+    """
 
 
 class FullyConnected(Baseline):

@@ -1,14 +1,12 @@
 """CPU against GPU: run where CuPy and a GPU are, by `pytest -m gpu`."""
 
 import io
-import json
 
 import chainer
 import chainer.functions as F
 import numpy
 import pytest
 
-from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data import canvas
 from ram.data.splits import load_splits
@@ -20,6 +18,9 @@ from ram.streams import make_streams
 from ram.training import run
 from ram.training.device import DeviceUpdater
 from ram.training.train_chain import TrainChain
+
+from training_runs import assert_same_run
+from training_runs import begin
 
 
 def has_gpu():
@@ -143,19 +144,17 @@ def make_config(case, **training):
 
 def build(config, device, out):
     """A trainer's updater, chain and what it runs."""
-    splits = load_splits(config.data)
-    trainer = run.build_trainer(config, splits, str(out), device,
-                                io.StringIO())[0]
-    updater = trainer.updater
+    updater = begin(config, out, device)[0].updater
     assert isinstance(updater, DeviceUpdater)
-    return updater, updater.get_optimizer('main').target.chain, splits
+    return (updater, updater.get_optimizer('main').target.chain,
+            load_splits(config.data))
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
 @pytest.mark.parametrize('updates', [1, 4])  # launched, and replayed
 def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
     config = make_config(case)
-    updater, chain, splits = build(config, gpu, tmp_path)
+    updater, chain, splits = build(config, gpu, tmp_path / 'run')
     for _ in range(updates - 1):
         updater.update()
     own = TrainChain(build_ram(config, make_streams(1)['weights']),
@@ -194,25 +193,6 @@ def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
         scale = abs(want).max() + 1e-6
         assert abs(to_cpu(gradients[name].grad) - want).max() < 1e-3 * scale, (
             name)
-
-
-def log_of(out):
-    with open(out / 'log') as file:
-        return [{key: value for key, value in entry.items()
-                 if key != 'elapsed_time'} for entry in json.load(file)]
-
-
-def assert_same_run(one, two):
-    for name in ('best', 'last', 'snapshot'):
-        kind = 'snapshot' if name == 'snapshot' else 'checkpoint'
-        a, b = (checkpoint.read_arrays(str(out / f'{name}.npz'), kind)[0]
-                for out in (one, two))
-        assert a.keys() == b.keys()
-        for key in a:
-            if not any(word in key for word in (
-                    'elapsed', 'LogReport', '_plot')):
-                assert a[key].tobytes() == b[key].tobytes(), key
-    assert log_of(one) == log_of(two)
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)

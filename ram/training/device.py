@@ -280,13 +280,13 @@ class DeviceUpdater(training.updaters.StandardUpdater):
         iterator (ram.data.batches.BatchIterator): Gives the order.
         optimizer (ram.training.flat.Adam): Of the flat chain.
         iteration (Iteration): The work.
+        run (callable): Does the work.
         rate (callable): The learning rate after so many epochs (float).
         std (callable): The policy's standard deviation, likewise.
-        run (callable): Does the work.
 
     """
 
-    def __init__(self, iterator, optimizer, iteration, rate, std, run):
+    def __init__(self, iterator, optimizer, iteration, run, rate, std):
         super().__init__(iterator, optimizer)
         self._iteration = iteration
         self._rate = rate
@@ -295,6 +295,7 @@ class DeviceUpdater(training.updaters.StandardUpdater):
         self._planned = 0
 
     def update_core(self):
+        """Does an iteration; at the end of an epoch reports how it went."""
         iterator, optimizer = self.get_iterator('main'), self.get_optimizer(
             'main')
         rule = optimizer.target.vector.update_rule

@@ -7,8 +7,6 @@ import time
 
 import chainer
 from chainer.training import extension
-from chainer import serializer as serializer_module
-import numpy
 
 from ram import checkpoint
 from ram.config import config_from_dict

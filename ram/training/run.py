@@ -346,23 +346,18 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
         model = average.model
     rate = LearningRate(optimizer, config.training)
     narrowing = None
-    if (config.training.first_std is not None
-            and config.model.network == 'ram'):
+    if config.training.first_std and config.model.network == 'ram':
         narrowing = Narrowing(chain.model, config.training)
     stays = stays_on(device, chain, config)
     if stays:
-        iteration = Iteration(
-            chain, optimizer, splits.train, config,
-            config.training.batch_size // ranks.size, iterator.longest, ranks,
-            average)
         updater = DeviceUpdater(
-            iterator, optimizer, iteration, rate.at,
-            narrowing.at if narrowing else lambda epoch: chain.model.std,
-            _runner(iteration, device, config, ranks))
+            iterator, optimizer, *_iteration(
+                chain, optimizer, splits.train, config, iterator.longest,
+                ranks, average), rate.at,
+            narrowing.at if narrowing else lambda epoch: chain.model.std)
     else:
-        _add_hooks(optimizer, config.training.clip, ranks)
-        updater = training.updaters.StandardUpdater(
-            iterator, optimizer, device=device, converter=_send)
+        updater = _chainers_updater(iterator, optimizer, device,
+                                    config.training.clip, ranks)
 
     best = KeepBest(model, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
@@ -383,34 +378,34 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     trainer.extend(snapshot)
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)
-        examples = None
-        if config.model.network == 'ram':
-            # Drawing is slow to import, and not needed by all commands.
-            from ram.training.pictures import Examples, Trajectories
-            examples = Examples(model, images, labels, config)
-            trainer.extend(Trajectories(examples, out))
+        examples = _extend_with_film(trainer, model, images, labels, config)
         if tensorboard:
             trainer.extend(TensorBoard(chain.model, examples, out))
     return trainer, best, snapshot
 
 
-def _add_hooks(optimizer, clip, ranks):
-    """What is done to the gradients before Chainer's updater uses them."""
+def _chainers_updater(iterator, optimizer, device, clip, ranks):
+    """Chainer's updater, with what is done to the gradients before."""
     optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
     if ranks.size > 1:
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
+    return training.updaters.StandardUpdater(
+        iterator, optimizer, device=device, converter=_send)
 
 
-def _runner(iteration, device, config, ranks):
-    """What does an iteration that stays on the device."""
-    if device.xp is numpy:  # in tests
-        return iteration
+def _iteration(chain, optimizer, split, config, longest, ranks, average):
+    """An iteration that stays on the device, and what runs it."""
+    iteration = Iteration(
+        chain, optimizer, split, config,
+        config.training.batch_size // ranks.size, longest, ranks, average)
+    if chain.xp is numpy:  # in tests
+        return iteration, iteration
     from ram.training.graph import Replay
     # The mean over ranks is no work of one GPU.
-    return Replay(iteration, config.training.cuda_graph == 'auto'
-                  and ranks.size == 1)
+    return iteration, Replay(iteration, config.training.cuda_graph == 'auto'
+                             and ranks.size == 1)
 
 
 def _never(trainer):
@@ -432,6 +427,17 @@ def _extend_with_reports(trainer, stream):
                    trigger=lambda trainer: trainer.updater.is_new_epoch)
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
+
+
+def _extend_with_film(trainer, model, images, labels, config):
+    """Adds the film of a few images; hands these back, or None."""
+    if config.model.network != 'ram':
+        return None
+    # Drawing is slow to import, and not needed by all commands.
+    from ram.training.pictures import Examples, Trajectories
+    examples = Examples(model, images, labels, config)
+    trainer.extend(Trajectories(examples, trainer.out))
+    return examples
 
 
 def _collect(trainer):

@@ -146,11 +146,16 @@ def draw_sensor(model, image, location):
         _pixels(ax, retina[j], right, middle - cell / 2, cell / sizes.patch,
                 colour, linewidth)
         top += room
-    end = right + cell
-    middle = 64 + (top - 64) / 2
+    _rho(ax, sizes, right + cell, top)
+    return ax
+
+
+def _rho(ax, sizes, end, down):
+    """What the patches of the retina, which end there, are together."""
+    middle = 64 + (down - 64) / 2
     if sizes.scales > 1:
         ax.add_line(Line2D([end + 12, end + 18, end + 18, end + 12],
-                           [84, 84, top - 20, top - 20], color=FAINT,
+                           [84, 84, down - 20, down - 20], color=FAINT,
                            linewidth=1.2))
     _arrow(ax, (end + 20, middle), (end + 50, middle))
     factors = [str(n) for n in (sizes.scales, sizes.channels) if n > 1] + [
@@ -158,7 +163,6 @@ def draw_sensor(model, image, location):
     _text(ax, end + 58, middle - 18, 'ρ(x, l)', _SIZE, weight='bold')
     _text(ax, end + 58, middle, ' × '.join(factors), _SIZE)
     _text(ax, end + 58, middle + 18, f'= {sizes.retina} numbers', _SIZE)
-    return ax
 
 
 def draw_glimpse_network(model, image, location):
@@ -227,60 +231,21 @@ def draw_unrolled(model, trajectory):
     steps = list(range(last + 1)) if last < 4 else [0, 1, 2, None, last]
     ax = _canvas(572)
     column = (_WIDTH - 40) / len(steps)
-    side = 124
-    baseline, location, core, glimpse, image = 84, 158, 262, 356, 484
     for i, t in enumerate(steps):
         middle = 40 + (i + 0.42) * column
         following = middle + column
         if t is None:
-            for y in (core, location, glimpse, image):
+            for y in (_CORE, _LOCATION, _GLIMPSE, _IMAGE):
                 _text(ax, middle, y, '· · ·', 18, ha='center')
-            _arrow(ax, (middle + 24, core), (following - 62, core))
-            _bend(ax, (middle + 24, location), (following - 62, glimpse))
+            _arrow(ax, (middle + 24, _CORE), (following - 62, _CORE))
+            _bend(ax, (middle + 24, _LOCATION), (following - 62, _GLIMPSE))
             continue
-        place = sheet.add_axes(ax.figure, middle - side / 2,
-                               image - side / 2, side, side)
-        draw_scene(trajectory, sizes.patches, t, ax=place)
-        _text(ax, middle, image + side / 2 + 12, f'glimpse {t + 1}', _SMALL,
-              FAINT, ha='center')
-        _box(ax, middle - 60, glimpse, 120, 52, 'glimpse',
-             'glimpse network', f'{sizes.retina} + 2 → {sizes.glimpse}')
-        _arrow(ax, (middle, image - side / 2 - 3), (middle, glimpse + 28))
-        _text(ax, middle + 8, (image - side / 2 + glimpse + 26) / 2,
-              _math('\\rho_{%d}' % (t + 1)), _SMALL)
-        _box(ax, middle - 60, core, 120, 52, 'core', f'{sizes.core} core',
-             f'state {sizes.state}')
-        _arrow(ax, (middle, glimpse - 28), (middle, core + 28))
-        _text(ax, middle + 8, (glimpse + core) / 2,
-              _math('g_{%d}' % (t + 1)), _SMALL)
+        _draw_look(ax, sizes, trajectory, t, middle)
         if t < last:
-            _arrow(ax, (middle + 62, core),
-                   (following - (24 if steps[i + 1] is None else 62), core))
-            _text(ax, middle + 66, core - 11, _math('h_{%d}' % (t + 1)),
-                  _SMALL)
-            _box(ax, middle - 60, location, 120, 52, 'location',
-                 'location network',
-                 (f'{sizes.hidden} hidden, ' if sizes.hidden else '')
-                 + '2 out')
-            _arrow(ax, (middle, core - 28), (middle, location + 28))
-            _box(ax, middle - 60, baseline, 120, 36, 'baseline',
-                 'baseline', None)
-            _bend(ax, (middle - 60, core - 14), (middle - 60, baseline),
-                  out=-14)
-            if steps[i + 1] is not None:
-                _bend(ax, (middle + 62, location), (following - 62, glimpse))
-            else:
-                _arrow(ax, (middle + 62, location),
-                       (following - 24, location), dashed=True)
+            _draw_choice(ax, sizes, t, middle, following,
+                         steps[i + 1] is None)
         else:
-            _box(ax, middle - 60, location, 120, 52, 'action',
-                 'action network', f'{sizes.classes} classes')
-            _arrow(ax, (middle, core - 28), (middle, location + 28))
-            guess = int(trajectory.probabilities[t].argmax())
-            _arrow(ax, (middle, location - 28), (middle, baseline + 10))
-            _text(ax, middle, baseline - 4, f'“{guess}”: '
-                  f'{100 * trajectory.probabilities[t, guess]:.0f} %', _SIZE,
-                  ha='center', weight='bold')
+            _draw_answer(ax, sizes, trajectory, t, middle)
     _text(ax, 24, 22, 'dashed: the next location, drawn from a Gaussian '
           f'(σ = {sizes.std:g}) around the location network’s output',
           _SIZE)
@@ -288,6 +253,58 @@ def draw_unrolled(model, trajectory):
           'the class is read after the last one, the first location is given',
           _SIZE, FAINT)
     return ax
+
+
+# Middles of the rows of the unrolled network.
+_BASELINE, _LOCATION, _CORE, _GLIMPSE, _IMAGE = 84, 158, 262, 356, 484
+
+
+def _draw_look(ax, sizes, trajectory, t, middle):
+    """A column from the image up to the core."""
+    side = 124
+    place = sheet.add_axes(ax.figure, middle - side / 2, _IMAGE - side / 2,
+                           side, side)
+    draw_scene(trajectory, sizes.patches, t, ax=place)
+    _text(ax, middle, _IMAGE + side / 2 + 12, f'glimpse {t + 1}', _SMALL,
+          FAINT, ha='center')
+    _box(ax, middle - 60, _GLIMPSE, 120, 52, 'glimpse', 'glimpse network',
+         f'{sizes.retina} + 2 → {sizes.glimpse}')
+    _arrow(ax, (middle, _IMAGE - side / 2 - 3), (middle, _GLIMPSE + 28))
+    _text(ax, middle + 8, (_IMAGE - side / 2 + _GLIMPSE + 26) / 2,
+          _math('\\rho_{%d}' % (t + 1)), _SMALL)
+    _box(ax, middle - 60, _CORE, 120, 52, 'core', f'{sizes.core} core',
+         f'state {sizes.state}')
+    _arrow(ax, (middle, _GLIMPSE - 28), (middle, _CORE + 28))
+    _text(ax, middle + 8, (_GLIMPSE + _CORE) / 2, _math('g_{%d}' % (t + 1)),
+          _SMALL)
+
+
+def _draw_choice(ax, sizes, t, middle, following, dots):
+    """Where the core leads, but for the last: to the next column, or dots."""
+    _arrow(ax, (middle + 62, _CORE), (following - (24 if dots else 62), _CORE))
+    _text(ax, middle + 66, _CORE - 11, _math('h_{%d}' % (t + 1)), _SMALL)
+    _box(ax, middle - 60, _LOCATION, 120, 52, 'location', 'location network',
+         (f'{sizes.hidden} hidden, ' if sizes.hidden else '') + '2 out')
+    _arrow(ax, (middle, _CORE - 28), (middle, _LOCATION + 28))
+    _box(ax, middle - 60, _BASELINE, 120, 36, 'baseline', 'baseline', None)
+    _bend(ax, (middle - 60, _CORE - 14), (middle - 60, _BASELINE), out=-14)
+    if dots:
+        _arrow(ax, (middle + 62, _LOCATION), (following - 24, _LOCATION),
+               dashed=True)
+    else:
+        _bend(ax, (middle + 62, _LOCATION), (following - 62, _GLIMPSE))
+
+
+def _draw_answer(ax, sizes, trajectory, t, middle):
+    """Where the last core leads."""
+    _box(ax, middle - 60, _LOCATION, 120, 52, 'action', 'action network',
+         f'{sizes.classes} classes')
+    _arrow(ax, (middle, _CORE - 28), (middle, _LOCATION + 28))
+    guess = int(trajectory.probabilities[t].argmax())
+    _arrow(ax, (middle, _LOCATION - 28), (middle, _BASELINE + 10))
+    _text(ax, middle, _BASELINE - 4, f'“{guess}”: '
+          f'{100 * trajectory.probabilities[t, guess]:.0f} %', _SIZE,
+          ha='center', weight='bold')
 
 
 def draw_gradients(model, reached):

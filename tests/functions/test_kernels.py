@@ -24,6 +24,7 @@ from ram.functions.glimpse import summed_area_table
 from test_rollout import inputs
 from test_rollout import make_model
 
+
 @pytest.mark.skipif(not shutil.which('nvcc'), reason='no CUDA compiler')
 @pytest.mark.parametrize('source', [kernels.SOURCE, iteration.SOURCE],
                          ids=['rollout', 'iteration'])

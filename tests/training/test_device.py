@@ -1,8 +1,6 @@
 """Training that stays on a GPU, its kernels run as C++ (see conftest.py)."""
 
 import copy
-import io
-import os
 
 import chainer
 import numpy
@@ -29,9 +27,10 @@ from ram.training.flat import FlatChain
 from ram.training.ranks import Alone
 from ram.training.train_chain import TrainChain
 
-from test_run import assert_same_run
-from test_run import make_config
-from test_run import train
+from training_runs import assert_same_run
+from training_runs import begin
+from training_runs import make_config
+from training_runs import train
 
 CASES = [
     dict(core='lstm', reaches=True, variant='cluttered', kernels=True),
@@ -105,8 +104,8 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
                        for _ in range(2))
     iteration = Iteration(chain, optimizer, split, config, 4,
                           iterator.longest, Alone(), average)
-    updater = DeviceUpdater(iterator, optimizer, iteration, rate.at,
-                            narrowing.at, iteration)
+    updater = DeviceUpdater(iterator, optimizer, iteration, iteration,
+                            rate.at, narrowing.at)
     reporter, wanted = chainer.Reporter(), chainer.Reporter()
     reporter.add_observer('main', chain)
     wanted.add_observer('main', want_chain)
@@ -193,8 +192,8 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
         iteration = Iteration(chain, optimizer, split, config, 2,
                               iterator.longest, ranks, average)
         before = optimizer.target.vector.array.copy()
-        DeviceUpdater(iterator, optimizer, iteration, lambda epoch: 0.1,
-                      lambda epoch: 0.2, iteration).update()
+        DeviceUpdater(iterator, optimizer, iteration, iteration,
+                      lambda epoch: 0.1, lambda epoch: 0.2).update()
         assert iteration.windows[:, -1, 0].tolist() == order[
             2 * rank:2 * rank + 2].tolist()
         assert len(ranks.gradients) == 1 and ranks.gradients[0].any()
@@ -265,10 +264,7 @@ def test_training_learns(as_on_a_gpu, tmp_path):
 
 def test_a_lost_loss_is_told_by_its_iteration(as_on_a_gpu, tmp_path):
     config = small()
-    os.mkdir(tmp_path / 'run')
-    trainer, _, _ = run.build_trainer(
-        config, run.load_splits(config.data), str(tmp_path / 'run'),
-        chainer.get_device('@numpy'), io.StringIO())
+    trainer, _, _ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
 
     def spoil(trainer):

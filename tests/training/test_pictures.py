@@ -4,9 +4,9 @@ import signal
 import numpy
 from PIL import Image
 import pytest
-from test_run import arrays_of
-from test_run import make_config
-from test_run import train
+from training_runs import arrays_of
+from training_runs import make_config
+from training_runs import train
 
 from ram import checkpoint
 from ram.config import config_from_dict

@@ -1,5 +1,3 @@
-import io
-import json
 import math
 import os
 import signal
@@ -17,45 +15,12 @@ from ram.errors import RamError
 from ram.training import run
 from ram.training.extensions import LearningRate
 
-CPU = chainer.get_device('@numpy')
-
-
-def make_config(training=None, model=None, **data):
-    return config_from_dict({
-        'data': {'name': 'synthetic', 'train_images': 300, 'validation': 100,
-                 'test_images': 50, **data},
-        'model': {'glimpses': 3, 'core_units': 16, 'glimpse_units': 16,
-                  'what_units': 16, 'where_units': 8, 'location_units': 8,
-                  **(model or {})},
-        'training': {'epochs': 3, 'batch_size': 32, **(training or {})}},
-        'test')
-
-
-def train(config, out, **kwargs):
-    return run.train(config, str(out), CPU, stream=io.StringIO(), **kwargs)
-
-
-def log_of(out):
-    with open(os.path.join(out, 'log')) as file:
-        return [{k: v for k, v in entry.items() if k != 'elapsed_time'}
-                for entry in json.load(file)]
-
-
-def arrays_of(path, kind='checkpoint'):
-    arrays = checkpoint.read_arrays(str(path), kind)[0]
-    return {k: v for k, v in arrays.items() if 'elapsed' not in k
-            and 'LogReport' not in k and '_plot' not in k}
-
-
-def assert_same_run(one, two):
-    for name in ('best.npz', 'last.npz', 'snapshot.npz'):
-        kind = 'snapshot' if name == 'snapshot.npz' else 'checkpoint'
-        a, b = (arrays_of(os.path.join(out, name), kind)
-                for out in (one, two))
-        assert a.keys() == b.keys()
-        for key in a:
-            assert a[key].tobytes() == b[key].tobytes(), key
-    assert log_of(one) == log_of(two)
+from training_runs import arrays_of
+from training_runs import assert_same_run
+from training_runs import begin
+from training_runs import log_of
+from training_runs import make_config
+from training_runs import train
 
 
 def test_the_same_seed_is_the_same_run(tmp_path):
@@ -147,10 +112,7 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     assert measured == [[1, 2, 3, 4, 5], [2, 4, 5], [3, 5]]
     # And none at all.
     config = make_config({'epochs': 5})
-    splits = run.load_splits(config.data)
-    os.mkdir(tmp_path / 'none')
-    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'none'),
-                                      CPU, io.StringIO())
+    trainer, _, _ = begin(config, tmp_path / 'none')
     for name in ('Validation', 'KeepBest', 'PrintReport'):
         del trainer._extensions[name]
     trainer.run()
@@ -178,10 +140,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path):
 def test_infinite_weights_are_in_no_snapshot(tmp_path):
     config = make_config({'snapshot_minutes': 1e-6})
     out = tmp_path / 'run'
-    splits = run.load_splits(config.data)
-    os.mkdir(out)
-    trainer, _, snapshot = run.build_trainer(config, splits, str(out), CPU,
-                                             io.StringIO())
+    trainer, _, snapshot = begin(config, out)
     model = trainer.get_extension('Validation').model
 
     def spoil(trainer):
@@ -264,10 +223,7 @@ def test_plateau_waits_and_has_a_floor():
 
 def test_the_deviation_falls_to_the_models_own(tmp_path):
     config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
-    splits = run.load_splits(config.data)
-    os.mkdir(tmp_path / 'run')
-    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
-                                      CPU, io.StringIO())
+    trainer, _, _ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
     forward, seen = model.forward, []
 
@@ -296,11 +252,7 @@ def test_a_run_starts_from_another_ones_weights(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
     config = make_config({'start_from': best}, {'glimpses': 5, 'std': 0.3})
-    splits = run.load_splits(config.data)
-    os.mkdir(tmp_path / 'second')
-    trainer, _, _ = run.build_trainer(config, splits,
-                                      str(tmp_path / 'second'), CPU,
-                                      io.StringIO())
+    trainer, _, _ = begin(config, tmp_path / 'second')
     model = trainer.updater.get_optimizer('main').target.chain.model
     params = dict(checkpoint.load_checkpoint(best).model.namedparams())
     for name, param in model.namedparams():
@@ -323,10 +275,7 @@ def test_a_run_starts_from_no_other_network(tmp_path):
 
 def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     config = make_config({'average': 0.8, 'epochs': 1, 'schedule': 'constant'})
-    splits = run.load_splits(config.data)
-    os.mkdir(tmp_path / 'run')
-    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
-                                      CPU, io.StringIO())
+    trainer, _, _ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
     seen = []
 
@@ -390,10 +339,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, optimizer):
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     config = make_config()
     out = tmp_path / 'run'
-    splits = run.load_splits(config.data)
-    os.mkdir(out)
-    trainer, _, snapshot = run.build_trainer(config, splits, str(out), CPU,
-                                             io.StringIO())
+    trainer, _, snapshot = begin(config, out)
     model = trainer.get_extension('Validation').model
 
     def spoil(trainer):

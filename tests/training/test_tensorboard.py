@@ -3,14 +3,15 @@ import os
 import signal
 import struct
 import sys
+import types
 
 from PIL import Image
 import pytest
-from test_run import assert_same_run
-from test_run import CPU
-from test_run import log_of
-from test_run import make_config
-from test_run import train
+from training_runs import assert_same_run
+from training_runs import begin
+from training_runs import log_of
+from training_runs import make_config
+from training_runs import train
 
 from ram.cli import main
 from ram.training import run
@@ -94,10 +95,7 @@ def test_what_is_shown(tmp_path):
 @pytest.mark.parametrize('policy', ['learned', 'frozen'])
 def test_gradient_norms(tmp_path, policy):
     config = make_config({'epochs': 1, 'clip': None}, {'policy': policy})
-    splits = run.load_splits(config.data)
-    os.mkdir(tmp_path / 'run')
-    trainer, _, _ = run.build_trainer(config, splits, str(tmp_path / 'run'),
-                                      CPU, io.StringIO(), tensorboard=True)
+    trainer, _, _ = begin(config, tmp_path / 'run', tensorboard=True)
     trainer.run(show_loop_exception_msg=False)
     target = trainer.updater.get_optimizer('main').target
     norms = {tag.split('/')[1]: value.simple_value
@@ -117,6 +115,9 @@ def test_gradient_norms(tmp_path, policy):
 def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
     config = make_config({'epochs': 4})
     train(config, tmp_path / 'whole', tensorboard=True)
+    # All within a second, by which tensorboardX names its files.
+    monkeypatch.setattr('tensorboardX.event_file_writer.time',
+                        types.SimpleNamespace(time=lambda: 1e9))
     call = run.Snapshot.__call__
 
     def killed(self, trainer):
@@ -124,10 +125,10 @@ def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
             raise KeyboardInterrupt  # its third epoch is written, not saved
         call(self, trainer)
 
-    monkeypatch.setattr(run.Snapshot, '__call__', killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / 'parts', tensorboard=True)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Snapshot, '__call__', killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / 'parts', tensorboard=True)
     train(config, tmp_path / 'parts', resume=True, tensorboard=True)
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
     one, two = (values_of(tmp_path / name) for name in ('whole', 'parts'))
