@@ -46,9 +46,11 @@ class TensorBoard(extension.Extension):
     def initialize(self, trainer):
         from tensorboardX import SummaryWriter
         # What a process wrote that was killed after its last snapshot is not
-        # shown twice.
-        self._writer = SummaryWriter(self._folder,
-                                     purge_step=trainer.updater.epoch + 1)
+        # shown twice. A file is named by the second it was made in, in which
+        # another may have been.
+        epoch = trainer.updater.epoch
+        self._writer = SummaryWriter(self._folder, purge_step=epoch + 1,
+                                     filename_suffix=f'.epoch{epoch}')
 
     def __call__(self, trainer):
         entry = trainer.get_extension('LogReport').log[-1]
