@@ -100,6 +100,10 @@ class DataConfig(_Section):
     shift: Annotated[int, pydantic.Field(ge=0, le=1000, description=(
         'move each training image by up to so many pixels each way, at random '
         '(original)'))] = 0
+    warp: Annotated[float, pydantic.Field(ge=0, le=0.5, description=(
+        'turn, stretch and shear each training image about its middle at '
+        'random, by a linear map whose four numbers differ from those of the '
+        'identity by up to so much'))] = 0.0
     variant: Annotated[
         Literal['original', 'translated', 'cluttered'],
         pydantic.Field(description=(

@@ -122,14 +122,15 @@ def test_draws(gpu, normal):
 
 CASES = [{'core': 'lstm', 'variant': 'cluttered', 'reaches': True},
          {'core': 'rnn', 'variant': 'translated', 'reaches': False},
-         {'core': 'rnn', 'variant': 'original', 'shift': 2, 'reaches': True},
+         {'core': 'rnn', 'variant': 'original', 'shift': 2, 'warp': 0.2,
+          'reaches': True},
          {'core': 'lstm', 'variant': 'original', 'reaches': False}]
 
 
 def make_config(case, **training):
     data = {'name': 'synthetic', 'train_images': 300, 'validation': 100,
             'test_images': 50, 'variant': case['variant'],
-            'shift': case.get('shift', 0)}
+            'shift': case.get('shift', 0), 'warp': case.get('warp', 0.0)}
     if case['variant'] != 'original':
         data['canvas'] = 40
     return config_from_dict(

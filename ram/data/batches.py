@@ -6,6 +6,7 @@ import chainer
 import numpy
 
 from ram.data.canvas import shift
+from ram.data.canvas import warp
 from ram.data.splits import make_canvases
 from ram.streams import serialize_generator
 
@@ -51,8 +52,11 @@ class BatchIterator(chainer.dataset.Iterator):
 
         """
         chosen = self.take()
-        images, _ = make_canvases(self._data, self._split.images[chosen],
-                                  self._split.images, self._rng_canvas)
+        images = self._split.images[chosen]
+        if self._data.warp:
+            images = warp(images, self._data.warp, self._rng_canvas)
+        images, _ = make_canvases(self._data, images, self._split.images,
+                                  self._rng_canvas)
         if self._data.shift:
             images = shift(images, self._data.shift, self._rng_canvas)
         return images, self._split.labels[chosen]

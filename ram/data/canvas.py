@@ -62,6 +62,56 @@ def shift(images, most, rng):
         canvas[:, :, most:most + height, most:most + width])
 
 
+def warp(images, most, rng):
+    """Turns, stretches and shears each image about its middle.
+
+    Where a pixel of the result comes from is a linear map of its distance to
+    the middle of the image; in between pixels they are interpolated
+    (bilinear), and outside the image is zero.
+
+    Args:
+        images (array): (B, C, h, w).
+        most (float): The four numbers of each map are those of the identity
+            and what is uniform within ``-most`` and ``most``.
+        rng (numpy.random.Generator): Draws them.
+
+    Returns:
+        array: (B, C, h, w) float32.
+
+    """
+    xp = chainer.backend.get_array_module(images)
+    batch, channels, height, width = images.shape
+    maps = numpy.eye(2) + rng.uniform(-most, most, (batch, 2, 2))
+    maps = xp.asarray(maps, 'float32')[..., None, None]
+    down = xp.arange(height, dtype='float32')[:, None] - (height - 1) / 2
+    right = xp.arange(width, dtype='float32') - (width - 1) / 2
+    # Beyond one pixel outside all is zero alike, so a frame of that width will
+    # do, and one more row and column at its end, of no weight.
+    framed = xp.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
+    line = width + 3
+    at, shares = [], []
+    for i, length in enumerate((height, width)):
+        place = maps[:, i, 0] * down + maps[:, i, 1] * right
+        place += (length + 1) / 2
+        xp.clip(place, 0, length + 1, out=place)
+        at.append(place.astype('int64'))
+        place -= at[-1]
+        shares.append(place[:, None])
+    planes = xp.arange(batch * channels).reshape(batch, channels, 1, 1)
+    at = (at[0] * line + at[1])[:, None] + planes * ((height + 3) * line)
+    corners = [framed.take(at + step).astype('float32')
+               for step in (0, 1, line, line + 1)]
+    for left, other in (corners[:2], corners[2:]):
+        other -= left
+        other *= shares[1]
+        left += other
+    upper, _, lower, _ = corners
+    lower -= upper
+    lower *= shares[0]
+    upper += lower
+    return upper
+
+
 def clutter(images, size, source, patches, patch_size, rng):
     """Puts each image at a random place of a cluttered canvas.
 

@@ -221,7 +221,7 @@ def make_canvases(data, images, source, rng):
 
     Args:
         data (ram.config.DataConfig): Which variant.
-        images (array): (B, C, h, w) uint8.
+        images (array): (B, C, h, w), from 0 to 255.
         source (array): (N, C, h, w) uint8: training images, to cut clutter
             from.
         rng (numpy.random.Generator): Draws places and clutter.

@@ -64,6 +64,21 @@ __device__ int pick(unsigned word, int n)
     return (int)(((unsigned long long)word * n) >> 32);
 }
 
+// A value between the pixels of a plane, of which all but the inside is zero.
+__device__ REAL between(const unsigned char* plane, int height, int width,
+                        REAL y, REAL x)
+{
+    int top = (int)floor(y), left = (int)floor(x);
+    REAL sum = 0;
+    for (int i = top; i <= top + 1; ++i)
+        for (int j = left; j <= left + 1; ++j)
+            if (i >= 0 && i < height && j >= 0 && j < width)
+                sum += ((REAL)1 - fabs(y - (REAL)i))
+                       * ((REAL)1 - fabs(x - (REAL)j))
+                       * (REAL)plane[i * width + j];
+    return sum;
+}
+
 extern "C" {
 
 __global__ void philox_blocks(int count, const unsigned* key, unsigned* c)
@@ -133,10 +148,12 @@ __global__ void place(int count, const long long* clock, const unsigned* key,
 }
 
 // A thread for each pixel: the sum of all windows that cover it, at most 1.
+// The image is warped by the identity and `warp` times its map.
 __global__ void paint(int count, const unsigned char* source,
                       const int* windows, int patches, int patch,
                       int channels, int height, int width, int rows,
-                      int columns, REAL* canvases)
+                      int columns, REAL warp, const REAL* maps,
+                      REAL* canvases)
 {
     int i = INDEX;
     if (i >= count) return;
@@ -148,9 +165,21 @@ __global__ void paint(int count, const unsigned char* source,
         int down = y - window[3], right = x - window[4];
         if (down < 0 || down >= (j < patches ? patch : height) || right < 0
             || right >= (j < patches ? patch : width)) continue;
-        long long at = (((long long)window[0] * channels + c) * height
-                        + window[1] + down) * width + window[2] + right;
-        sum += (REAL)source[at] / (REAL)255;
+        const unsigned char* plane = source
+            + ((long long)window[0] * channels + c) * height * width;
+        if (j == patches && warp > (REAL)0) {
+            const REAL* map = maps + 4 * (long long)b;
+            REAL middle_y = (REAL)(height - 1) / (REAL)2;
+            REAL middle_x = (REAL)(width - 1) / (REAL)2;
+            REAL dy = (REAL)down - middle_y, dx = (REAL)right - middle_x;
+            sum += between(plane, height, width,
+                           middle_y + dy + warp * (map[0] * dy + map[1] * dx),
+                           middle_x + dx + warp * (map[2] * dy + map[3] * dx))
+                   / (REAL)255;
+        } else {
+            sum += (REAL)plane[(window[1] + down) * width + window[2] + right]
+                   / (REAL)255;
+        }
     }
     canvases[i] = sum > (REAL)1 ? (REAL)1 : sum;
 }
@@ -349,20 +378,25 @@ def place(clock, key, stream, order, split, data, windows, labels):
            *data.canvas_size, data.shift, windows, labels)
 
 
-def paint(split, data, windows, canvases):
-    """Puts windows of images together.
+def paint(split, data, windows, maps, canvases):
+    """Puts windows of images together, warped where the data say so.
+
+    As :func:`ram.data.canvas.warp` does it, with other chance.
 
     Args:
         split (ram.data.splits.Split): Training images, on the GPU.
         data (ram.config.DataConfig): Which canvases.
         windows (array): (B, patches + 1, WINDOW) int32, by :func:`place`.
+        maps (array): (B, 4) uniform in [-1, 1), of the canvases' dtype: what
+            the images are warped by, over ``data.warp``.
         canvases (array): (B, C, H, W) float in [0, 1]: they go there.
 
     """
     height, width = data.image_size
     launch(SOURCE, 'paint', canvases.size, canvases.dtype, split.images,
            windows, windows.shape[1] - 1, data.clutter_size, data.channels,
-           height, width, *data.canvas_size, canvases)
+           height, width, *data.canvas_size, canvases.dtype.type(data.warp),
+           maps, canvases)
 
 
 def loss(clock, stds, labels, logits, logits_b, drawn, means, values, value_b,

@@ -62,6 +62,7 @@ class Iteration:
         canvases (array): (B, C, H, W) of the last iteration, like all
             these: what was looked at.
         windows (array): (B, patches + 1, WINDOW) int32: what of.
+        maps (array): (B, 4) uniform in [-1, 1): what they are warped by.
         labels (array): (B,) int32.
         drawn (array): (T, B, 2) locations as drawn.
         noise (array): (T - 1, B, 2): the policy's, times its deviation; or
@@ -113,6 +114,7 @@ class Iteration:
                               for array in split))
         self.windows = xp.zeros((batch, patches + 1, iteration.WINDOW),
                                 'int32')
+        self.maps = xp.zeros((batch, 4), dtype)
         self.canvases = xp.zeros((batch, channels) + config.data.canvas_size,
                                  dtype)
         self.labels = xp.zeros(batch, 'int32')
@@ -172,10 +174,16 @@ class Iteration:
         """Images, labels, first locations and noise."""
         model = self._model
         location, noise = stream_number('location'), stream_number('noise')
-        iteration.place(self._clock, self._key, stream_number('canvas'),
-                        self._order, self._split, self._data, self.windows,
-                        self.labels)
-        iteration.paint(self._split, self._data, self.windows, self.canvases)
+        canvas = stream_number('canvas')
+        iteration.place(self._clock, self._key, canvas, self._order,
+                        self._split, self._data, self.windows, self.labels)
+        if self._data.warp:
+            # Two blocks went to each window.
+            iteration.draw(self._clock, self._key, canvas,
+                           2 * self.windows[:, :, 0].size, False, self._stds,
+                           self.maps)
+        iteration.paint(self._split, self._data, self.windows, self.maps,
+                        self.canvases)
         first = self.drawn[0]
         if model.first_location != 'center':
             iteration.draw(self._clock, self._key, location, 0,

@@ -85,6 +85,18 @@ def test_a_shift_moves_training_images():
     assert (corners.reshape(40, -1) > 0).sum(axis=1).min() == 0
 
 
+@pytest.mark.parametrize('options', [
+    {}, {'variant': 'translated', 'canvas': 40}])
+def test_a_warp_changes_training_images(options):
+    plain, warped = make(**options), make(warp=0.2, **options)
+    for _ in range(3):
+        (one, labels), (other, same) = next(plain), next(warped)
+        assert other.dtype == numpy.float32 and one.shape == other.shape
+        assert labels.tolist() == same.tolist()
+        # A corner is what a map moves first.
+        assert one.max() > 0 and not numpy.array_equal(one, other)
+
+
 @pytest.mark.parametrize('count, batch', [(10, 4), (10, 5), (10, 10)])
 def test_what_is_ahead_is_what_comes(count, batch):
     iterator, other = make(count, batch), make(count, batch)

@@ -100,3 +100,30 @@ def test_all_shifts_are_as_likely():
     counts = canvas.shift(images, 2, rng()).sum(axis=(0, 1))
     expected = 50000 / 25
     assert ((counts - expected) ** 2 / expected).sum() < 52  # chi2, 1e-3
+
+
+def hat(distance):
+    """What a pixel so far away counts in one direction: bilinear."""
+    return max(0, 1 - abs(distance))
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'float32'])
+@pytest.mark.parametrize('channels, height, width, most', [
+    (1, 6, 6, 0.5), (3, 7, 4, 0.2), (1, 1, 5, 0.3), (2, 5, 1, 0.3)])
+def test_warp_equals_a_loop(channels, height, width, most, dtype):
+    shape = (4, channels, height, width)
+    images = (rng().random(shape) * 255).astype(dtype)
+    before = images.copy()
+    got = canvas.warp(images, most, rng(1))
+    maps = numpy.eye(2) + rng(1).uniform(-most, most, (4, 2, 2))
+    want = numpy.zeros(shape)
+    for b, _, i, j in numpy.ndindex(shape):
+        middle = numpy.array([height - 1, width - 1]) / 2
+        y, x = maps[b] @ ([i, j] - middle) + middle
+        want[b, :, i, j] = sum(
+            hat(y - p) * hat(x - q) * images[b, :, p, q]
+            for p in range(height) for q in range(width))
+    assert got.dtype == numpy.float32
+    numpy.testing.assert_allclose(got, want, rtol=0, atol=2e-3)
+    numpy.testing.assert_array_equal(images, before)
+    numpy.testing.assert_array_equal(canvas.warp(images, 0, rng()), images)

@@ -1,10 +1,13 @@
 """The kernels around the rollout, run as C++ (see conftest.py)."""
 
+from types import SimpleNamespace
+
 import chainer
 import numpy
 import pytest
 
 from ram.config import config_from_dict
+from ram.data.canvas import warp
 from ram.data.splits import Split
 from ram.functions import iteration
 from ram.losses import hybrid_loss
@@ -117,22 +120,27 @@ def make_batch(data, batch, dtype='float32', clock=CLOCK):
     patches = data.clutter if data.variant == 'cluttered' else 0
     windows = numpy.full((batch, patches + 1, iteration.WINDOW), -99, 'int32')
     labels = numpy.full(batch, -99, 'int32')
+    maps = rng.uniform(-1, 1, (batch, 4)).astype(dtype)
     canvases = numpy.full((batch, data.channels) + data.canvas_size,
                           numpy.nan, dtype)
     iteration.place(clock, KEY, 7, order, split, data, windows, labels)
-    iteration.paint(split, data, windows, canvases)
-    return split, order, windows, labels, canvases
+    iteration.paint(split, data, windows, maps, canvases)
+    return split, order, windows, labels, maps, canvases
 
 
 VARIANTS = [('original', {}), ('original', {'shift': 2}), ('translated', {}),
-            ('cluttered', {})]
+            ('cluttered', {}), ('original', {'shift': 1, 'warp': 0.3}),
+            ('cluttered', {'warp': 0.4})]
 
 
 @pytest.mark.parametrize('variant,more', VARIANTS)
 def test_canvases_equal_a_loop(variant, more):
     data = make_data(variant, **more)
-    split, order, windows, labels, canvases = make_batch(data, 40)
+    split, order, windows, labels, maps, canvases = make_batch(data, 40)
     images = split.images.astype('float32') / 255
+    # warp itself is held against a loop in test_canvas.py.
+    warped = warp(split.images[windows[:, -1, 0]], data.warp, SimpleNamespace(
+        uniform=lambda low, high, shape: high * maps.reshape(shape))) / 255
     rows, columns = data.canvas_size
     for b in range(40):
         want = numpy.zeros((data.channels, rows + 20, columns + 20),
@@ -146,10 +154,13 @@ def test_canvases_equal_a_loop(variant, more):
                 assert labels[b] == split.labels[index]
             patch = images[index, :, top:top + height, left:left + width]
             assert patch.shape[1:] == (height, width)
+            if j + 1 == len(windows[b]):
+                patch = warped[b]
             want[:, 10 + row:10 + row + height,
                  10 + column:10 + column + width] += patch
         want = numpy.clip(want[:, 10:10 + rows, 10:10 + columns], 0, 1)
-        numpy.testing.assert_array_equal(canvases[b], want)
+        numpy.testing.assert_allclose(
+            canvases[b], want, rtol=0, atol=1e-5 if data.warp else 0)
     assert (canvases == 1).any() == (variant == 'cluttered')
 
 

@@ -34,7 +34,8 @@ from training_runs import train
 
 CASES = [
     dict(core='lstm', reaches=True, variant='cluttered', kernels=True),
-    dict(core='rnn', reaches=True, shift=2, kernels=True, location_units=0),
+    dict(core='rnn', reaches=True, shift=2, warp=0.2, kernels=True,
+         location_units=0),
     dict(core='lstm', reaches=False, variant='translated', scales=2,
          first_location='near_center', clip=None, channels=2),
     dict(core='rnn', reaches=False, first_location='center',
@@ -47,7 +48,7 @@ CASES = [
 def config_of(case):
     data = {'name': 'npz', 'file': 'x', 'image_size': [9, 8], 'classes': 4,
             'channels': case.get('channels', 1),
-            'shift': case.get('shift', 0)}
+            'shift': case.get('shift', 0), 'warp': case.get('warp', 0.0)}
     if 'variant' in case:
         data.update(variant=case['variant'], canvas=[13, 15],
                     clutter_size=4)
