@@ -17,18 +17,21 @@ location ``choices[i]`` of glimpse i + 1.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chainer
 
 
 class HybridLoss(NamedTuple):
-    """The loss and its terms, each a scalar Variable, not yet weighted."""
+    """The loss and its terms, scalars; the terms are not yet weighted.
 
-    total: chainer.Variable
-    action: chainer.Variable
-    reinforce: chainer.Variable
-    baseline: chainer.Variable
+    Variables where there is a graph, arrays where there is none.
+    """
+
+    total: Any
+    action: Any
+    reinforce: Any
+    baseline: Any
 
 
 def reward(logits, labels):
@@ -96,6 +99,72 @@ def hybrid_loss(logits, labels, choices, means, std, baselines,
     return HybridLoss(*function.apply((logits, means, baselines)))
 
 
+class Terms(NamedTuple):
+    """The terms of the loss and the gradient of each, not yet weighted.
+
+    Attributes:
+        action (array): () like the two that follow.
+        reinforce (array): See :func:`hybrid_loss`.
+        baseline (array): Likewise.
+        d_logits (array): (B, K), of the action term: the probability of each
+            class, less 1 for the right one, over B.
+        d_means (array): (T - 1, B, 2), of the REINFORCE term:
+            ``-(l - mean) / std^2 * (R - b) / B``.
+        d_baselines (array): (T - 1, B), of the baseline term:
+            ``2 (b - R)`` over the number of decisions.
+
+    """
+
+    action: Any
+    reinforce: Any
+    baseline: Any
+    d_logits: Any
+    d_means: Any
+    d_baselines: Any
+
+
+def terms_of(logits, labels, choices, means, std, baselines):
+    """The terms of :func:`hybrid_loss` with their gradients, of arrays.
+
+    Returns:
+        Terms: Of the logits' dtype.
+
+    """
+    xp = chainer.backend.get_array_module(logits)
+    batch, rows = len(logits), xp.arange(len(logits))
+    advantage = reward(logits, labels) - baselines
+    scores = logits - logits.max(axis=1, keepdims=True)
+    scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
+    d_logits = xp.exp(scores)
+    d_logits[rows, labels] -= 1
+    d_logits *= 1 / batch
+    d_means = choices - means
+    d_means *= (advantage * (-1 / (batch * std ** 2)))[..., None]
+    decisions = max(advantage.size, 1)
+    return Terms(
+        -scores[rows, labels].sum() / batch,
+        -(log_pi(choices, means, std) * advantage).sum() / batch,
+        (advantage * advantage).sum() / decisions,
+        d_logits, d_means, advantage * (-2 / decisions))
+
+
+def weigh(found, reinforce_weight, baseline_weight):
+    """The loss of its terms.
+
+    Args:
+        found (Terms): They.
+        reinforce_weight (float): Weight of the REINFORCE term.
+        baseline_weight (float): Weight of the baseline term.
+
+    Returns:
+        HybridLoss: Of arrays.
+
+    """
+    total = (found.action + reinforce_weight * found.reinforce
+             + baseline_weight * found.baseline)
+    return HybridLoss(total, *found[:3])
+
+
 class _HybridLoss(chainer.FunctionNode):
 
     def __init__(self, labels, choices, std, reinforce_weight,
@@ -103,62 +172,28 @@ class _HybridLoss(chainer.FunctionNode):
         self._labels = labels
         self._choices = choices
         self._std = std
-        self._reinforce_weight = reinforce_weight
-        self._baseline_weight = baseline_weight
+        self._weights = reinforce_weight, baseline_weight
 
     def forward(self, inputs):
         """The total and its three terms, () each."""
         logits, means, baselines = inputs
-        self.retain_inputs((1,))
         xp = chainer.backend.get_array_module(logits)
-        batch = len(logits)
-        rewards = reward(logits, self._labels)
-        scores = logits - logits.max(axis=1, keepdims=True)
-        scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
-        rows = xp.arange(batch)
-        self._probabilities = xp.exp(scores)
-        self._advantage = rewards - baselines
-        action = -scores[rows, self._labels].sum() / batch
-        reinforce = -(log_pi(self._choices, means, self._std)
-                      * self._advantage).sum() / batch
-        baseline = (self._advantage * self._advantage).sum() / max(
-            self._advantage.size, 1)
-        total = (action + self._reinforce_weight * reinforce
-                 + self._baseline_weight * baseline)
+        found = terms_of(logits, self._labels, self._choices, means,
+                         self._std, baselines)
+        self._gradients = found[3:]
         return tuple(xp.asarray(term, logits.dtype)
-                     for term in (total, action, reinforce, baseline))
+                     for term in weigh(found, *self._weights))
 
     def backward(self, indexes, gradients):
-        """Gradients of logits, means and baselines.
-
-        - action: ``p - 1`` at the label and ``p`` elsewhere;
-        - reinforce: ``-(l - mean) / std^2 * (R - b)``;
-        - baseline: ``2 (b - R)``;
-
-        each divided by what its term is a mean over.
-        """
-        total, action, reinforce, baseline = (
-            None if g is None else g.array for g in gradients)
-        means, = self.get_retained_inputs()
-        advantage, batch = self._advantage, len(self._labels)
-        xp = chainer.backend.get_array_module(advantage)
-
-        d = _share(total, 1, action)
-        d_logits = d_means = d_baselines = None
-        if d is not None:
-            d_logits = self._probabilities.copy()
-            d_logits[xp.arange(batch), self._labels] -= 1
-            d_logits *= d / batch
-        d = _share(total, self._reinforce_weight, reinforce)
-        if d is not None:
-            d_means = self._choices - means.array
-            d_means *= (advantage * (-d / (batch * self._std ** 2)))[..., None]
-        d = _share(total, self._baseline_weight, baseline)
-        if d is not None:
-            d_baselines = advantage * (-2 * d / max(advantage.size, 1))
-        return tuple(None if d is None else chainer.Variable(
-                         d.astype(advantage.dtype, copy=False))
-                     for d in (d_logits, d_means, d_baselines))
+        """Gradients of logits, means and baselines."""
+        total, *own = (None if g is None else g.array for g in gradients)
+        found = []
+        for gradient, weight, term in zip(self._gradients,
+                                          (1,) + self._weights, own):
+            share = _share(total, weight, term)
+            found.append(None if share is None else chainer.Variable(
+                (share * gradient).astype(gradient.dtype, copy=False)))
+        return tuple(found)
 
 
 def _share(total, weight, term):

@@ -57,6 +57,10 @@ class RAM(chainer.Chain):
         threads (int): Parts of a batch that are computed side by side on
             the CPU.
 
+    Attributes:
+        pool (ram.functions.rollout.WorkspacePool): What the fused function
+            works in.
+
     """
 
     def __init__(self, glimpse, core, location, action, baseline, glimpses,
@@ -68,7 +72,7 @@ class RAM(chainer.Chain):
         self.first_location = first_location
         self.policy = policy
         self.reinforce_reaches_core = reinforce_reaches_core
-        self._pool = WorkspacePool(threads)
+        self.pool = WorkspacePool(threads)
         with self.init_scope():
             self.glimpse = glimpse
             self.core = core
@@ -126,7 +130,7 @@ class RAM(chainer.Chain):
         if not self.fusible():
             return self.forward_by_steps(images, first, noise)
         return Rollout(*rollout(images, first, noise, *self.recurrence(),
-                                self._pool))
+                                self.pool))
 
     def recurrence(self):
         """What the fused function computes.

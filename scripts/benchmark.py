@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import matplotlib
 import numpy
@@ -27,6 +28,7 @@ from ram.data.splits import Split
 from ram.data.splits import Splits
 from ram.errors import RamError
 from ram.evaluation import evaluate
+from ram.ram import RAM
 from ram.streams import make_streams
 from ram.training.device import DeviceUpdater
 from ram.training.run import build_trainer
@@ -65,10 +67,12 @@ class Subject:
         self.config = config
         self.device = device
         splits = noise_splits(config.data, count)
-        with tempfile.TemporaryDirectory() as out:
-            trainer = build_trainer(config, splits, out, device,
-                                    sys.stderr)[0]
-        self.updater = trainer.updater
+        self.updater = self._build(splits)
+        self.by_steps = None
+        if not isinstance(self.updater, DeviceUpdater):
+            # A training that stays on a GPU has no other form.
+            with mock.patch.object(RAM, 'fusible', lambda self: False):
+                self.by_steps = self._build(splits)
         self.model = self.updater.get_optimizer('main').target.chain.model
         self.images = numpy.random.default_rng(1).random(
             (500, config.data.channels) + config.data.canvas_size, 'float32')
@@ -76,6 +80,11 @@ class Subject:
         self.products = []
         if device.xp is numpy:
             self._record()
+
+    def _build(self, splits):
+        with tempfile.TemporaryDirectory() as out:
+            return build_trainer(self.config, splits, out, self.device,
+                                 sys.stderr)[0].updater
 
     def _record(self):
         """Notes the operands of every product of one fused iteration."""
@@ -106,11 +115,8 @@ class Subject:
         self.updater.update()
 
     def steps(self):
-        self.model.fusible = lambda: False
-        try:
-            self.updater.update()
-        finally:
-            del self.model.fusible
+        with mock.patch.object(RAM, 'fusible', lambda self: False):
+            self.by_steps.update()
 
     def infer(self):
         evaluate(self.model, self.images, self.labels, make_streams(0),
@@ -158,9 +164,9 @@ def summary(figures):
 def compare(name, config, device, args):
     """All figures of one configuration, printed and returned."""
     subject = Subject(config, device)
-    # A training that stays on a GPU has no other form.
-    stays = isinstance(subject.updater, DeviceUpdater)
-    works = ['fused', 'infer'] if stays else ['fused', 'steps', 'infer']
+    works = ['fused', 'infer']
+    if subject.by_steps is not None:
+        works.insert(1, 'steps')
     if subject.products and config.training.threads == 1:
         works.insert(0, 'floor')
     found = measure(subject, works, args.repeats, args.iterations)

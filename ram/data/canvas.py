@@ -135,11 +135,11 @@ def clutter(images, size, source, patches, patch_size, rng):
     canvas = _empty(images, size)
     batch = len(images)
     for _ in range(patches):
-        chosen = source[xp.asarray(rng.integers(len(source), size=batch))]
+        chosen = rng.integers(len(source), size=batch)
         rows = rng.integers(source.shape[2] - patch_size + 1, size=batch)
         columns = rng.integers(source.shape[3] - patch_size + 1, size=batch)
-        patch = chosen[_windows(xp, rows, columns, source.shape[1],
-                                (patch_size, patch_size))]
+        patch = source.reshape(-1)[_windows(
+            source, chosen, rows, columns, (patch_size, patch_size))]
         patch = patch.astype(images.dtype) / 255
         _add(canvas, patch, *_places(patch, size, rng))
     rows, columns = _places(images, size, rng)
@@ -163,16 +163,19 @@ def _places(images, size, rng):
 
 def _add(canvas, images, rows, columns):
     """Adds (B, C, h, w) images to canvases at (B,) rows and columns."""
-    xp = chainer.backend.get_array_module(canvas)
-    canvas[_windows(xp, rows, columns, images.shape[1],
-                    images.shape[2:])] += images
+    index = _windows(canvas, numpy.arange(len(canvas)), rows, columns,
+                     images.shape[2:])
+    canvas.reshape(-1)[index] += images
 
 
-def _windows(xp, rows, columns, channels, size):
-    """Index of one (C, h, w) window in each of (B, C, H, W) planes."""
-    rows = xp.asarray(rows)[:, None, None, None]
-    columns = xp.asarray(columns)[:, None, None, None]
-    return (xp.arange(len(rows))[:, None, None, None],
-            xp.arange(channels)[None, :, None, None],
-            rows + xp.arange(size[0])[:, None],
-            columns + xp.arange(size[1]))
+def _windows(planes, chosen, rows, columns, size):
+    """Where (B, C, h, w) windows of some (N, C, H, W) planes lie in memory.
+
+    One index serves for all axes, at a third of the cost of four.
+    """
+    xp = chainer.backend.get_array_module(planes)
+    _, channels, height, width = planes.shape
+    first = chosen * (channels * height * width) + rows * width + columns
+    return (xp.asarray(first)[:, None, None, None]
+            + (xp.arange(channels) * (height * width))[:, None, None]
+            + (xp.arange(size[0]) * width)[:, None] + xp.arange(size[1]))

@@ -116,7 +116,8 @@ def encode_location(drawn, W, b, looked, locations, room, out):
         out (array): (B, units), what they are encoded as goes there.
 
     """
-    numpy.clip(drawn, -1, 1, out=looked)
+    numpy.maximum(drawn, -1, out=looked)
+    numpy.minimum(looked, 1, out=looked)
     locations[...] = looked
     numpy.dot(looked, W.T, out=room)
     rectify(room, b, out)

@@ -117,32 +117,37 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
                         retina)
         return retina
     images = numpy.ascontiguousarray(images)
-    retina[:, 0] = _read(images, locations, size)
+    _read(images, locations, size, retina[:, 0])
     for j in range(1, scales):
         step = factor ** j
         rows, columns = patch_start(locations, (height, width), size * step)
         # Cells beyond the border shrink to nothing, which is zero padding.
         edges = numpy.arange(size + 1) * step
-        rows = numpy.clip(rows[:, None] + edges, 0, height)
-        columns = numpy.clip(columns[:, None] + edges, 0, width)
+        rows = _held(rows[:, None] + edges, height)
+        columns = _held(columns[:, None] + edges, width)
         corners = _gather(table, rows, columns)
         strips = corners[:, :, 1:] - corners[:, :, :-1]
         retina[:, j] = (strips[..., 1:] - strips[..., :-1]) / step ** 2
     return retina
 
 
-def _read(images, locations, size):
-    """Patches at full resolution, (B, C, g, g)."""
-    xp = chainer.backend.get_array_module(images)
+def _read(images, locations, size, out):
+    """Patches at full resolution, into (B, C, g, g)."""
     height, width = images.shape[2:]
     rows, columns = patch_start(locations, (height, width), size)
-    rows = rows[:, None] + xp.arange(size)
-    columns = columns[:, None] + xp.arange(size)
+    rows = rows[:, None] + numpy.arange(size)
+    columns = columns[:, None] + numpy.arange(size)
     inside = (((rows >= 0) & (rows < height))[:, :, None]
               & ((columns >= 0) & (columns < width))[:, None, :])
-    patches = _gather(images, xp.clip(rows, 0, height - 1),
-                      xp.clip(columns, 0, width - 1))
-    return patches * inside[:, None].astype(images.dtype)
+    patches = _gather(images, _held(rows, height - 1),
+                      _held(columns, width - 1))
+    numpy.multiply(patches, inside[:, None], out=out)
+
+
+def _held(places, end):
+    """Places within 0 to ``end``, in place: clip takes longer to begin."""
+    numpy.maximum(places, 0, out=places)
+    return numpy.minimum(places, end, out=places)
 
 
 def _gather(planes, rows, columns):

@@ -197,13 +197,27 @@ def rollout(images, first, noise, weights, setting, pool):
         (T - 1, B, 2) and states (T, B, units), Variables.
 
     """
-    function = _Rollout(images, first, noise, setting, pool)
+    function = RolloutFunction(images, first, noise, setting, pool)
     means, states = function.apply(
         [w for w in weights if w is not None])
     return function.drawn, function.locations, means, states
 
 
-class _Rollout(chainer.FunctionNode):
+class RolloutFunction(chainer.FunctionNode):
+    """All T steps; for a graph, or without one.
+
+    Args:
+        images (array): As for :func:`rollout`, like all these.
+        first (array): First locations.
+        noise (array): The policy's.
+        setting (Setting): The rest.
+        pool (WorkspacePool): Arrays to work in.
+
+    Attributes:
+        drawn (array): (T, B, 2) locations as drawn, after :meth:`forward`.
+        locations (array): (T, B, 2) the same, clipped.
+
+    """
 
     def __init__(self, images, first, noise, setting, pool):
         self._images = images
@@ -254,46 +268,69 @@ class _Rollout(chainer.FunctionNode):
         self._workspaces = None
 
     def backward(self, indexes, gradients):
-        """Gradients of the weights; once, for the workspace moves on."""
-        if self._workspaces is None:
-            raise RuntimeError(
-                'the fused rollout goes backward once; run it forward again')
-        weights = Weights(*[v.array for v in self.get_retained_inputs()])
+        """Gradients of the weights, in a graph."""
+        inputs = [v.array for v in self.get_retained_inputs()]
         means, states = self.get_retained_outputs()
-        setting = self._setting
-        xp = chainer.backend.get_array_module(weights.core_W)
         # A gradient may be one number for all, without rows in memory.
+        xp = chainer.backend.get_array_module(means.array)
         d_means, d_states = [
             None if g is None else xp.ascontiguousarray(g.array)
             for g in gradients]
+        # Arrays of their own: MPI takes no views.
+        names = Weights._fields[:len(inputs)]
+        written = self.gradients(
+            inputs, means.array, states.array, d_means,
+            [None] * self._setting.glimpses if d_states is None else d_states,
+            {name: xp.empty_like(w) for name, w in zip(names, inputs)})
+        return tuple(chainer.Variable(written[name]) if name in written
+                     else None for name in names)
 
-        names = {name: w for name, w in zip(Weights._fields, weights)
-                 if w is not None and (
-                     name not in LOCATION or _learns(setting, d_means))}
+    def gradients(self, inputs, means, states, d_means, d_states, grads):
+        """Gradients of the weights; once, for the workspace moves on.
+
+        Args:
+            inputs (sequence of arrays): Of :class:`Weights`, those that are
+                not None.
+            means (array): (T - 1, B, 2), by :meth:`forward`.
+            states (array): (T, B, units), likewise.
+            d_means (array): (T - 1, B, 2), their gradient, or None.
+            d_states (sequence of arrays): (B, units) for each state; any may
+                be None.
+            grads (dict of str to array): By the name of the weight: they go
+                there.
+
+        Returns:
+            dict of str to array: Those of ``grads`` that were written: the
+            location network's only where the means have a gradient.
+
+        """
+        if self._workspaces is None:
+            raise RuntimeError(
+                'the fused rollout goes backward once; run it forward again')
+        weights, setting = Weights(*inputs), self._setting
+        xp = chainer.backend.get_array_module(means)
+        by_gate = ('core_W', 'core_b') if setting.lstm else ()
+        grads = {name: grad for name, grad in grads.items()
+                 if name not in LOCATION or _learns(setting, d_means)}
 
         def work(workspace, shard):
-            # Arrays of their own: MPI takes no views.
-            grads = {name: xp.empty_like(w) for name, w in names.items()}
+            own = {name: grad if shard.start == 0 and name not in by_gate
+                   else xp.empty_like(grad) for name, grad in grads.items()}
             backward(
-                xp, workspace, means.array[:, shard], states.array[:, shard],
+                xp, workspace, means[:, shard], states[:, shard],
                 None if d_means is None else d_means[:, shard],
-                [None] * setting.glimpses if d_states is None
-                else d_states[:, shard], weights, self._arranged, setting,
-                grads)
-            return grads
+                [None if d is None else d[shard] for d in d_states], weights,
+                self._arranged, setting, own)
+            return own
 
-        parts = self._pool.map(work, self._workspaces, self._shards)
+        total, *others = self._pool.map(work, self._workspaces, self._shards)
         self._release()
-        total = parts[0]
-        for part in parts[1:]:
+        for part in others:
             for name, array in part.items():
                 total[name] += array
-        if setting.lstm:
-            for name in ('core_W', 'core_b'):
-                total[name] = in_turn(total[name])
-        return tuple(chainer.Variable(total[name]) if name in total else None
-                     for name, w in zip(Weights._fields, weights)
-                     if w is not None)
+        for name in by_gate:
+            in_turn(total[name], grads[name])
+        return grads
 
 
 class Arranged(NamedTuple):
@@ -447,6 +484,7 @@ LOCATION = ('mean_W', 'mean_b', 'hidden_W', 'hidden_b')
 
 
 def _learns(setting, d_means):
+    """Whether the location network has a gradient."""
     return setting.chosen and d_means is not None and setting.glimpses > 1
 
 

@@ -9,7 +9,6 @@ import chainer
 from chainer import training
 import numpy
 
-from ram import links
 from ram.data.splits import Split
 from ram.functions import iteration
 from ram.functions.rollout import arrange
@@ -19,7 +18,6 @@ from ram.functions.rollout import in_turn
 from ram.functions.rollout import Weights
 from ram.functions.rollout import Workspace
 from ram.streams import stream_number
-from ram.training.train_chain import TrainChain
 
 
 def stays_on(device, chain, config):
@@ -36,9 +34,7 @@ def stays_on(device, chain, config):
 
     """
     return (device.xp is not numpy and config.training.optimizer == 'adam'
-            and isinstance(chain, TrainChain) and chain.model.fusible()
-            and type(chain.model.action) is links.ActionNetwork
-            and type(chain.model.baseline) is links.BaselineNetwork)
+            and chain.gradients_in_one())
 
 
 class Iteration:

@@ -82,8 +82,9 @@ class FlatChain(chainer.Chain):
     def join_gradients(self):
         """Makes the parameters' gradients views of the vector's.
 
-        They are zero at first. This is for one who writes them in place, and
-        calls neither ``cleargrads`` nor ``gather``.
+        They are zero at first, and stay so where no term of the loss reaches.
+        This is for one who writes them in place, and calls neither
+        ``cleargrads`` nor ``gather``.
         """
         self._gradient[...] = 0
         self.vector.grad = self._gradient

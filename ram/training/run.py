@@ -356,8 +356,8 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
                 ranks, average), rate.at,
             narrowing.at if narrowing else lambda epoch: chain.model.std)
     else:
-        updater = _chainers_updater(iterator, optimizer, device,
-                                    config.training.clip, ranks)
+        updater = _updater(iterator, optimizer, device, config.training.clip,
+                           ranks)
 
     best = KeepBest(model, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
@@ -384,15 +384,32 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     return trainer, best, snapshot
 
 
-def _chainers_updater(iterator, optimizer, device, clip, ranks):
-    """Chainer's updater, with what is done to the gradients before."""
-    optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
+def _updater(iterator, optimizer, device, clip, ranks):
+    """An updater with what is done to the gradients before it uses them."""
+    if optimizer.target.chain.gradients_in_one():
+        optimizer.target.join_gradients()
+        kind = _GraphlessUpdater
+    else:
+        optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
+        kind = training.updaters.StandardUpdater
     if ranks.size > 1:
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    return training.updaters.StandardUpdater(
-        iterator, optimizer, device=device, converter=_send)
+    return kind(iterator, optimizer, device=device, converter=_send)
+
+
+class _GraphlessUpdater(training.updaters.StandardUpdater):
+    """Chainer's updater, for a chain that writes its gradients itself."""
+
+    def update_core(self):
+        iterator, optimizer = self.get_iterator('main'), self.get_optimizer(
+            'main')
+        batch = self.converter(iterator.next(), self.input_device)
+        optimizer.target.chain.learn(*batch)
+        optimizer.update()
+        if iterator.is_new_epoch:
+            optimizer.new_epoch(auto=True)
 
 
 def _iteration(chain, optimizer, split, config, longest, ranks, average):

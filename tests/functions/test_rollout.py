@@ -137,11 +137,11 @@ def test_workspaces_are_used_again():
     for _ in range(3):
         model.cleargrads()
         F.sum(model(*arrays).states).backward()
-        seen.add(tuple(id(w) for w in model._pool._free))
+        seen.add(tuple(id(w) for w in model.pool._free))
     with chainer.no_backprop_mode():
         model(*arrays)
-    seen.add(tuple(id(w) for w in model._pool._free))
-    assert len(model._pool._free) == 2 and len(seen) == 1
+    seen.add(tuple(id(w) for w in model.pool._free))
+    assert len(model.pool._free) == 2 and len(seen) == 1
 
 
 def test_a_changed_link_is_run_step_by_step():

@@ -13,6 +13,7 @@ from ram import checkpoint
 from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.training import run
+from ram.training import train_chain
 from ram.training.extensions import LearningRate
 
 from training_runs import arrays_of
@@ -221,22 +222,26 @@ def test_plateau_waits_and_has_a_floor():
     assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
 
 
-def test_the_deviation_falls_to_the_models_own(tmp_path):
+def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
     trainer, _, _ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
-    forward, seen = model.forward, []
+    draw, terms_of, drawn, seen = model.draw, train_chain.terms_of, [], []
 
-    def noting(images, first, noise):
-        rollout = forward(images, first, noise)
-        made = rollout.drawn[1:] - rollout.means.array
+    def drawing(*args, **options):
+        first, noise = draw(*args, **options)
+        drawn.append(noise.copy())
+        return first, noise
+
+    def noting(logits, labels, choices, means, std, baselines):
         # What it is drawn with is what the loss scores it with.
-        numpy.testing.assert_allclose(made, model.std * noise, atol=1e-6)
-        if chainer.config.train:
-            seen.append((trainer.updater.epoch_detail, model.std))
-        return rollout
+        numpy.testing.assert_allclose(choices - means, std * drawn[-1],
+                                      atol=1e-6)
+        seen.append((trainer.updater.epoch_detail, std))
+        return terms_of(logits, labels, choices, means, std, baselines)
 
-    model.forward = noting
+    monkeypatch.setattr(model, 'draw', drawing)
+    monkeypatch.setattr(train_chain, 'terms_of', noting)
     trainer.run()
     assert len(seen) == 13  # 400 images of which 32 at a time
     # An update is made with what was set after the batch before it.
