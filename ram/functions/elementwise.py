@@ -10,8 +10,10 @@ import numpy
 
 def rectify(z, b, *outs):
     """out = Rect(z + b), into each of ``outs``; z is used up."""
-    z += b
-    numpy.maximum(z, 0, out=outs[0])
+    # max(z, -b) + b is the same to the bit, and a row of numbers to compare
+    # with is faster than one.
+    numpy.maximum(z, -b, out=outs[0])
+    outs[0][...] += b
     for out in outs[1:]:
         out[...] = outs[0]
 
@@ -35,15 +37,17 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
         *outs (arrays): (B, units), the next state h goes into each.
 
     """
-    units = c.shape[1]
-    z += b
-    # sigmoid(z) is (tanh(z / 2) + 1) / 2, so one tanh does for all gates.
-    sigmoids = z[:, :3 * units]
-    sigmoids *= 0.5
-    numpy.tanh(z, out=z)
-    sigmoids *= 0.5
-    sigmoids += 0.5
     i, f, o, a = _gates(z)
+    # tanh(z) is 2 sigmoid(2 z) - 1, so one exponential does for all gates;
+    # it takes half as long as a tanh. Where it overflows, a sigmoid is 0.
+    numpy.subtract(-b, z, out=z)
+    a *= 2
+    with numpy.errstate(over='ignore'):
+        numpy.exp(z, out=z)
+    z += 1
+    numpy.reciprocal(z, out=z)
+    a *= 2
+    a -= 1
     numpy.multiply(f, c, out=next_c)
     numpy.multiply(i, a, out=room)
     next_c += room

@@ -110,6 +110,7 @@ class Workspace:
         self.d_encoded = make(T, B, what + where)
         self.d_hidden = make(T - 1, B, hidden)
         self.d_states = make(T - 1, B, units)
+        self.d_input, self.d_past = make(gates, g), make(gates, units)
         self._table = None
 
     def table(self, images):
@@ -309,13 +310,12 @@ class RolloutFunction(chainer.FunctionNode):
                 'the fused rollout goes backward once; run it forward again')
         weights, setting = Weights(*inputs), self._setting
         xp = chainer.backend.get_array_module(means)
-        by_gate = ('core_W', 'core_b') if setting.lstm else ()
         grads = {name: grad for name, grad in grads.items()
                  if name not in LOCATION or _learns(setting, d_means)}
 
         def work(workspace, shard):
-            own = {name: grad if shard.start == 0 and name not in by_gate
-                   else xp.empty_like(grad) for name, grad in grads.items()}
+            own = grads if shard.start == 0 else {
+                name: xp.empty_like(grad) for name, grad in grads.items()}
             backward(
                 xp, workspace, means[:, shard], states[:, shard],
                 None if d_means is None else d_means[:, shard],
@@ -323,13 +323,11 @@ class RolloutFunction(chainer.FunctionNode):
                 self._arranged, setting, own)
             return own
 
-        total, *others = self._pool.map(work, self._workspaces, self._shards)
+        _, *others = self._pool.map(work, self._workspaces, self._shards)
         self._release()
         for part in others:
             for name, array in part.items():
-                total[name] += array
-        for name in by_gate:
-            in_turn(total[name], grads[name])
+                grads[name] += array
         return grads
 
 
@@ -380,23 +378,11 @@ def _by_gate(rows):
     return out
 
 
-def in_turn(rows, out=None):
-    """Undoes :func:`arrange` for the gradient of a core's rows.
-
-    Args:
-        rows (array): (4 units, ...), gate by gate.
-        out (array): Of the same shape; made here if left out.
-
-    Returns:
-        array: ``out``, with the rows of all gates in turn.
-
-    """
-    if out is None:
-        out = chainer.backend.get_array_module(rows).empty_like(rows)
+def _in_turn(rows, out):
+    """Undoes :func:`_by_gate`, into ``out``."""
     turns, gates = _turns(out), _gates(rows)
     turns[1:] = gates[:3]
     turns[0] = gates[3]
-    return out
 
 
 def _turns(rows):
@@ -504,8 +490,8 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
         arranged (Arranged): The same.
         setting (Setting): The rest.
         grads (dict of str to array): By the name of the weight: the gradients
-            go there, those of the core gate by gate. Those of ``LOCATION``
-            are only written where the means have a gradient.
+            go there. Those of ``LOCATION`` are only written where the means
+            have a gradient.
 
     """
     ops = _operations(xp)
@@ -537,8 +523,7 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
     dz, dg, x, encoded, retina, looked = (
         a.reshape(T * a.shape[1], -1)
         for a in (ws.dz, ws.dg, ws.x, ws.encoded, ws.retina, ws.looked))
-    xp.dot(dz.T, x, out=grads['core_W'])
-    dz.sum(axis=0, out=grads['core_b'])
+    _backward_core(xp, ws, dz, x, grads, setting)
     d_out = xp.dot(dg.T, encoded)
     grads['what_out_W'][...] = d_out[:, :what]
     grads['where_out_W'][...] = d_out[:, what:]
@@ -553,6 +538,25 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
     both = d_encoded.sum(axis=0)
     grads['what_b'][...] = both[:what]
     grads['where_b'][...] = both[what:]
+
+
+def _backward_core(xp, ws, dz, x, grads, setting):
+    """The core's weights, all steps at once."""
+    (_, g), batch = ws.d_input.shape, ws.dz.shape[1]
+    d_W = grads['core_W']
+    put = _in_turn if setting.lstm else _copy
+    xp.dot(dz.T, x[:, :g], out=ws.d_input)
+    put(ws.d_input, d_W[:, :g])
+    if setting.glimpses > 1:  # the first state is zero
+        xp.dot(dz[batch:].T, x[batch:, g:], out=ws.d_past)
+        put(ws.d_past, d_W[:, g:])
+    else:
+        d_W[:, g:] = 0
+    put(dz.sum(axis=0), grads['core_b'])
+
+
+def _copy(array, out):
+    out[...] = array
 
 
 def _sum(xp, parts, room):

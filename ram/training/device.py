@@ -14,7 +14,6 @@ from ram.functions import iteration
 from ram.functions.rollout import arrange
 from ram.functions.rollout import backward
 from ram.functions.rollout import forward
-from ram.functions.rollout import in_turn
 from ram.functions.rollout import Weights
 from ram.functions.rollout import Workspace
 from ram.streams import stream_number
@@ -90,12 +89,6 @@ class Iteration:
                        for name, p in zip(Weights._fields, parameters)
                        if p is not None}
         xp, T = model.xp, setting.glimpses
-        self._core = {}
-        if setting.lstm:  # gradients that come gate by gate
-            self._core = {name: self._grads[name]
-                          for name in ('core_W', 'core_b')}
-            self._grads.update({name: xp.empty_like(grad)
-                                for name, grad in self._core.items()})
 
         dtype = vector.dtype
         channels, classes = config.data.channels, config.data.classes
@@ -220,8 +213,6 @@ class Iteration:
                  self._d_means if self._chain.reinforce_weight else None,
                  [None] * (len(self._states) - 1) + [self._d_last],
                  self._weights, arranged, self._setting, self._grads)
-        for name, out in self._core.items():
-            in_turn(self._grads[name], out)
 
     def _update(self):
         """Clips the gradient, updates, and counts."""
