@@ -63,10 +63,12 @@ class TrainChain(chainer.Chain):
         return loss.total
 
     def learn(self, images, labels):
-        """Writes the gradient of the loss, without a graph.
+        """Writes the gradient of the loss, whose terms are reported.
 
-        The same as :meth:`forward` and its backward pass, for a network that
-        has :meth:`gradients_in_one`; a graph would take a tenth of the time.
+        The same as :meth:`forward` and the backward pass of its graph, which
+        would take a tenth of an iteration; for a network that says so
+        (:meth:`gradients_in_one`). Every parameter's ``grad`` is an array
+        already (:meth:`ram.training.flat.FlatChain.join_gradients`).
 
         Args:
             images (array): (B, C, H, W) float32 in [0, 1].
