@@ -3,6 +3,7 @@
     python scripts/benchmark.py                      # the standard configurations
     python scripts/benchmark.py --json speed.json configs/mnist.yaml
     python scripts/benchmark.py --growth --plots media
+    mpiexec -n 2 python scripts/benchmark.py configs/mnist.yaml --communicator naive
 
 Images are noise, so no data set is needed. `floor` is the matrix products of
 an iteration alone, through the same BLAS with the same threads, as they were
@@ -31,6 +32,9 @@ from ram.evaluation import evaluate
 from ram.ram import RAM
 from ram.streams import make_streams
 from ram.training.device import DeviceUpdater
+from ram.training.ranks import Alone
+from ram.training.ranks import COMMUNICATORS
+from ram.training.ranks import get_ranks
 from ram.training.run import build_trainer
 from ram.training.run import get_device
 from ram.training.run import versions
@@ -63,9 +67,10 @@ def noise_splits(data, count=1024):
 class Subject:
     """A network in training on noise, and its matrix products."""
 
-    def __init__(self, config, device, count=1024):
+    def __init__(self, config, device, count=1024, ranks=Alone()):
         self.config = config
         self.device = device
+        self.ranks = ranks
         splits = noise_splits(config.data, count)
         self.updater = self._build(splits)
         self.by_steps = None
@@ -84,7 +89,7 @@ class Subject:
     def _build(self, splits):
         with tempfile.TemporaryDirectory() as out:
             return build_trainer(self.config, splits, out, self.device,
-                                 sys.stderr)[0].updater
+                                 sys.stderr, self.ranks)[0].updater
 
     def _record(self):
         """Notes the operands of every product of one fused iteration."""
@@ -161,14 +166,16 @@ def summary(figures):
             'least': min(figures), 'greatest': max(figures)}
 
 
-def compare(name, config, device, args):
+def compare(name, config, device, args, ranks):
     """All figures of one configuration, printed and returned."""
-    subject = Subject(config, device)
+    subject = Subject(config, device, ranks=ranks)
     works = ['fused', 'infer']
     if subject.by_steps is not None:
         works.insert(1, 'steps')
     if subject.products and config.training.threads == 1:
         works.insert(0, 'floor')
+    if ranks.size > 1:  # they share the training alone
+        works = ['fused']
     found = measure(subject, works, args.repeats, args.iterations)
     row = {f'{work} images/s': summary(figures)
            for work, figures in found.items()}
@@ -177,7 +184,7 @@ def compare(name, config, device, args):
         row['fused / steps'] = summary((fused / found['steps']).tolist())
     if 'floor' in found:
         row['fused / floor'] = summary((fused / found['floor']).tolist())
-    for what, figures in row.items():
+    for what, figures in row.items() if ranks.rank == 0 else ():
         print(f'{name:24} {what:16} {figures["median"]:10.2f}  '
               f'[{figures["least"]:.2f}, {figures["greatest"]:.2f}]',
               flush=True)
@@ -251,6 +258,8 @@ def main():
     parser.add_argument('--set', nargs='+', action='extend', default=[],
                         metavar='K=V', help='override the configurations')
     parser.add_argument('--device', default='@numpy', metavar='D')
+    parser.add_argument('--communicator', choices=COMMUNICATORS, help=(
+        'images/s in training of all processes that mpiexec started'))
     parser.add_argument('--repeats', type=int, default=7, metavar='N')
     parser.add_argument('--iterations', type=int, default=10, metavar='N',
                         help='in a repeat (default: %(default)s)')
@@ -262,12 +271,14 @@ def main():
     parser.add_argument('--json', metavar='FILE', help='figures go there')
     args = parser.parse_args()
     try:
-        device = get_device(args.device)
+        device, ranks = get_device(args.device), get_ranks(args.communicator)
         configs = {os.path.splitext(os.path.basename(path))[0]:
                    load_config(path, args.set) for path in args.configs}
         report = {'versions': versions(device), 'rows': {
-            name: compare(name, config, device, args)
+            name: compare(name, config, device, args, ranks)
             for name, config in configs.items()}}
+        if ranks.rank:
+            return 0
         if args.growth:
             first = next(iter(configs.values()))
             report['growth'] = growth(first, device, args)
