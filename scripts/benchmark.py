@@ -12,6 +12,7 @@ three take turns in every repeat, and ratios are taken within a repeat. Run it
 alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
 import argparse
+import functools
 import json
 import os
 import sys
@@ -71,25 +72,24 @@ class Subject:
         self.config = config
         self.device = device
         self.ranks = ranks
-        splits = noise_splits(config.data, count)
-        self.updater = self._build(splits)
-        self.by_steps = None
-        if not isinstance(self.updater, DeviceUpdater):
-            # A training that stays on a GPU has no other form.
-            with mock.patch.object(RAM, 'fusible', lambda self: False):
-                self.by_steps = self._build(splits)
+        self.splits = noise_splits(config.data, count)
+        self.updater = self._build()
         self.model = self.updater.get_optimizer('main').target.chain.model
         self.images = numpy.random.default_rng(1).random(
             (500, config.data.channels) + config.data.canvas_size, 'float32')
-        self.labels = splits.test.labels
+        self.labels = self.splits.test.labels
         self.products = []
         if device.xp is numpy:
             self._record()
 
-    def _build(self, splits):
+    def _build(self):
         with tempfile.TemporaryDirectory() as out:
-            return build_trainer(self.config, splits, out, self.device,
+            return build_trainer(self.config, self.splits, out, self.device,
                                  sys.stderr, self.ranks)[0].updater
+
+    @functools.cached_property
+    def _by_steps(self):
+        return self._build()
 
     def _record(self):
         """Notes the operands of every product of one fused iteration."""
@@ -121,7 +121,7 @@ class Subject:
 
     def steps(self):
         with mock.patch.object(RAM, 'fusible', lambda self: False):
-            self.by_steps.update()
+            self._by_steps.update()
 
     def infer(self):
         evaluate(self.model, self.images, self.labels, make_streams(0),
@@ -169,9 +169,9 @@ def summary(figures):
 def compare(name, config, device, args, ranks):
     """All figures of one configuration, printed and returned."""
     subject = Subject(config, device, ranks=ranks)
-    works = ['fused', 'infer']
-    if subject.by_steps is not None:
-        works.insert(1, 'steps')
+    # A training that stays on a GPU has no other form.
+    stays = isinstance(subject.updater, DeviceUpdater)
+    works = ['fused', 'infer'] if stays else ['fused', 'steps', 'infer']
     if subject.products and config.training.threads == 1:
         works.insert(0, 'floor')
     if ranks.size > 1:  # they share the training alone

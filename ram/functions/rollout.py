@@ -378,7 +378,7 @@ def _by_gate(rows):
     return out
 
 
-def _in_turn(rows, out):
+def _put_in_turn(out, rows):
     """Undoes :func:`_by_gate`, into ``out``."""
     turns, gates = _turns(out), _gates(rows)
     turns[1:] = gates[:3]
@@ -544,19 +544,15 @@ def _backward_core(xp, ws, dz, x, grads, setting):
     """The core's weights, all steps at once."""
     (_, g), batch = ws.d_input.shape, ws.dz.shape[1]
     d_W = grads['core_W']
-    put = _in_turn if setting.lstm else _copy
+    put = _put_in_turn if setting.lstm else xp.copyto
     xp.dot(dz.T, x[:, :g], out=ws.d_input)
-    put(ws.d_input, d_W[:, :g])
+    put(d_W[:, :g], ws.d_input)
     if setting.glimpses > 1:  # the first state is zero
         xp.dot(dz[batch:].T, x[batch:, g:], out=ws.d_past)
-        put(ws.d_past, d_W[:, g:])
+        put(d_W[:, g:], ws.d_past)
     else:
         d_W[:, g:] = 0
-    put(dz.sum(axis=0), grads['core_b'])
-
-
-def _copy(array, out):
-    out[...] = array
+    put(grads['core_b'], dz.sum(axis=0))
 
 
 def _sum(xp, parts, room):
