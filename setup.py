@@ -29,7 +29,8 @@ setup(
         'cuda13': ['cupy-cuda13x[ctk]'],
         'video': ['imageio[ffmpeg]'],
         'tensorboard': ['tensorboardX>=2.6.2.2'],
-        'test': ['hypothesis', 'pytest', 'pytest-cov', 'tensorboardX>=2.6.2.2'],
+        'test': ['hypothesis', 'pytest', 'pytest-cov', 'pytest-xdist>=3.7',
+                 'tensorboardX>=2.6.2.2'],
     },
     entry_points={'console_scripts': ['ram = ram.cli:main']},
 )

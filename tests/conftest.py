@@ -16,6 +16,12 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), 'scripts')
 
 
+def pytest_collection_modifyitems(items):
+    # The README's blocks take minutes: begun first, they keep one process
+    # busy while others do the rest.
+    items.sort(key=lambda item: item.path.name != 'test_readme.py')
+
+
 @pytest.fixture
 def load_script(monkeypatch):
     """Loads scripts/NAME.py anew, as a module to be altered at will."""

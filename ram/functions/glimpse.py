@@ -25,15 +25,12 @@ def patch_start(locations, image_size, side):
 
     """
     xp = chainer.backend.get_array_module(locations)
-    starts = []
-    for axis, length in ((1, image_size[0]), (0, image_size[1])):
-        start = xp.floor(
-            (locations[:, axis] + 1) / 2 * length - side / 2 + 0.5)
-        # Not clip, which would hand on NaN: a network that has just diverged
-        # must reach the check of its loss.
-        start = xp.fmin(xp.fmax(start, -side), length)
-        starts.append(start.astype('int64'))
-    return tuple(starts)
+    lengths = xp.array(image_size[::-1], locations.dtype)
+    starts = xp.floor((locations + 1) / 2 * lengths - side / 2 + 0.5)
+    # Not clip, which would hand on NaN: a network that has just diverged must
+    # reach the check of its loss.
+    starts = xp.fmin(xp.fmax(starts, -side), lengths).astype('int64')
+    return starts[:, 1], starts[:, 0]
 
 
 def summed_area_table(images, out=None):
@@ -133,14 +130,19 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
 
 def _read(images, locations, size, out):
     """Patches at full resolution, into (B, C, g, g)."""
-    height, width = images.shape[2:]
+    channels, height, width = images.shape[1:]
     rows, columns = patch_start(locations, (height, width), size)
-    rows = rows[:, None] + numpy.arange(size)
-    columns = columns[:, None] + numpy.arange(size)
+    side = numpy.arange(size)
+    pixels = (numpy.arange(channels)[:, None, None] * (height * width)
+              + side[:, None] * width + side)
+    first = (numpy.arange(0, images.size, channels * height * width)
+             + rows * width + columns)
+    # Beyond the border this reads some other pixel, which counts for nothing.
+    patches = images.ravel().take(first[:, None] + pixels.ravel(),
+                                  mode='clip').reshape(out.shape)
+    rows, columns = rows[:, None] + side, columns[:, None] + side
     inside = (((rows >= 0) & (rows < height))[:, :, None]
               & ((columns >= 0) & (columns < width))[:, None, :])
-    patches = _gather(images, _held(rows, height - 1),
-                      _held(columns, width - 1))
     numpy.multiply(patches, inside[:, None], out=out)
 
 
