@@ -248,6 +248,9 @@ class TrainingConfig(_Section):
         description='weight of the REINFORCE term')] = 0.01
     baseline_weight: Annotated[_Weight, pydantic.Field(
         description='weight of the baseline term')] = 1.0
+    reward: Annotated[Literal['right', 'probability'], pydantic.Field(
+        description="what a path is worth: 1 if the class is right, else 0, "
+        "as in the paper; or the right class's probability")] = 'right'
     reinforce_reaches_core: Annotated[bool, pydantic.Field(
         description='whether REINFORCE also trains the core and the glimpse '
         'network (the paper: no)')] = False

@@ -34,19 +34,34 @@ class HybridLoss(NamedTuple):
     baseline: Any
 
 
-def reward(logits, labels):
-    """R: 1 where the class is right, else 0.
+def reward(logits, labels, kind='right'):
+    """R, what a path is worth.
 
     Args:
         logits (Variable or array): (B, K).
         labels (array): (B,) int32.
+        kind (str): ``right``: 1 where the class is right, else 0, as in the
+            paper. ``probability``: what the network believes the right class
+            to be: were the class drawn from that belief, as an action is in
+            Section 3.2, it would be the mean of the former. It varies less,
+            and tells a close guess from a bad one.
 
     Returns:
         array: (B,), of the logits' dtype; outside any graph.
 
     """
     logits = chainer.as_array(logits)
-    return (logits.argmax(axis=1) == labels).astype(logits.dtype)
+    if kind == 'right':
+        return (logits.argmax(axis=1) == labels).astype(logits.dtype)
+    xp = chainer.backend.get_array_module(logits)
+    return xp.exp(_log_softmax(logits)[xp.arange(len(logits)), labels])
+
+
+def _log_softmax(logits):
+    xp = chainer.backend.get_array_module(logits)
+    scores = logits - logits.max(axis=1, keepdims=True)
+    scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
+    return scores
 
 
 def log_pi(choices, means, std):
@@ -66,7 +81,7 @@ def log_pi(choices, means, std):
 
 
 def hybrid_loss(logits, labels, choices, means, std, baselines,
-                reinforce_weight=1.0, baseline_weight=1.0):
+                reinforce_weight=1.0, baseline_weight=1.0, kind='right'):
     """Cross-entropy + REINFORCE + baseline (Section 3.2).
 
     The terms, of which the last two are weighted in the total:
@@ -89,13 +104,14 @@ def hybrid_loss(logits, labels, choices, means, std, baselines,
         baselines (Variable): (T - 1, B).
         reinforce_weight (float): Weight of the REINFORCE term.
         baseline_weight (float): Weight of the baseline term.
+        kind (str): Of the :func:`reward`.
 
     Returns:
         HybridLoss
 
     """
     function = _HybridLoss(chainer.as_array(labels), chainer.as_array(choices),
-                           std, reinforce_weight, baseline_weight)
+                           std, reinforce_weight, baseline_weight, kind)
     return HybridLoss(*function.apply((logits, means, baselines)))
 
 
@@ -123,7 +139,7 @@ class Terms(NamedTuple):
     d_baselines: Any
 
 
-def terms_of(logits, labels, choices, means, std, baselines):
+def terms_of(logits, labels, choices, means, std, baselines, kind='right'):
     """The terms of :func:`hybrid_loss` with their gradients, of arrays.
 
     Returns:
@@ -132,9 +148,8 @@ def terms_of(logits, labels, choices, means, std, baselines):
     """
     xp = chainer.backend.get_array_module(logits)
     batch, rows = len(logits), xp.arange(len(logits))
-    advantage = reward(logits, labels) - baselines
-    scores = logits - logits.max(axis=1, keepdims=True)
-    scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
+    advantage = reward(logits, labels, kind) - baselines
+    scores = _log_softmax(logits)
     d_logits = xp.exp(scores)
     d_logits[rows, labels] -= 1
     d_logits *= 1 / batch
@@ -168,18 +183,19 @@ def weigh(found, reinforce_weight, baseline_weight):
 class _HybridLoss(chainer.FunctionNode):
 
     def __init__(self, labels, choices, std, reinforce_weight,
-                 baseline_weight):
+                 baseline_weight, kind):
         self._labels = labels
         self._choices = choices
         self._std = std
         self._weights = reinforce_weight, baseline_weight
+        self._kind = kind
 
     def forward(self, inputs):
         """The total and its three terms, () each."""
         logits, means, baselines = inputs
         xp = chainer.backend.get_array_module(logits)
         found = terms_of(logits, self._labels, self._choices, means,
-                         self._std, baselines)
+                         self._std, baselines, self._kind)
         self._gradients = found[3:]
         return tuple(xp.asarray(term, logits.dtype)
                      for term in weigh(found, *self._weights))

@@ -22,33 +22,40 @@ def make(seed=0, steps=3, batch=4, classes=5):
         'baselines': chainer.Variable(rng.random((steps, batch)))}
 
 
-def naive(logits, labels, choices, means, std, baselines):
+KINDS = ['right', 'probability']
+
+
+def naive(logits, labels, choices, means, std, baselines, kind):
     """Sample by sample and step by step."""
     steps, batch = baselines.shape
     action = reinforce = baseline = 0
     for b in range(batch):
         exps = [math.exp(v) for v in logits[b]]
-        action -= math.log(exps[labels[b]] / sum(exps)) / batch
-        right = 1.0 if max(exps) == exps[labels[b]] else 0.0
+        probability = exps[labels[b]] / sum(exps)
+        action -= math.log(probability) / batch
+        R = 1.0 if max(exps) == exps[labels[b]] else 0.0
+        if kind == 'probability':
+            R = probability
         for t in range(steps):
             log_pi = 0
             for k in range(2):
                 z = (choices[t, b, k] - means[t, b, k]) / std
                 log_pi += -z * z / 2 - math.log(std * math.sqrt(2 * math.pi))
-            reinforce -= log_pi * (right - baselines[t, b]) / batch
-            baseline += (baselines[t, b] - right) ** 2 / (batch * steps)
+            reinforce -= log_pi * (R - baselines[t, b]) / batch
+            baseline += (baselines[t, b] - R) ** 2 / (batch * steps)
     return action, reinforce, baseline
 
 
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4), (0, 3)])
-def test_equals_a_loop(seed, steps, batch):
+def test_equals_a_loop(seed, steps, batch, kind):
     case = make(seed, steps, batch)
     loss = losses.hybrid_loss(**case, reinforce_weight=0.3,
-                              baseline_weight=0.7)
+                              baseline_weight=0.7, kind=kind)
     arrays = {k: v.array if isinstance(v, chainer.Variable) else v
               for k, v in case.items()}
-    action, reinforce, baseline = naive(**arrays)
+    action, reinforce, baseline = naive(**arrays, kind=kind)
     numpy.testing.assert_allclose(
         [float(v.array) for v in loss],
         [action + 0.3 * reinforce + 0.7 * baseline, action, reinforce,
@@ -80,6 +87,16 @@ def test_gradients_in_closed_form():
         atol=1e-12)
 
 
+def test_probability_is_the_mean_reward_of_classes_drawn():
+    case = make(batch=3)
+    logits, labels = case['logits'].array, case['labels']
+    drawn = logits + numpy.random.default_rng(0).gumbel(
+        size=(100000,) + logits.shape)  # whose greatest is a draw
+    right = (drawn.argmax(axis=2) == labels).mean(axis=0)
+    numpy.testing.assert_allclose(
+        losses.reward(logits, labels, 'probability'), right, atol=0.01)
+
+
 def test_choices_given_as_a_variable_are_cut():
     case = make()
     case['choices'] = chainer.Variable(case['choices'])
@@ -87,14 +104,18 @@ def test_choices_given_as_a_variable_are_cut():
     assert case['choices'].grad is None
 
 
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4)])
-def test_gradients_are_those_of_a_graph(steps, batch):
+def test_gradients_are_those_of_a_graph(steps, batch, kind):
     case, other = make(1, steps, batch), make(1, steps, batch)
-    losses.hybrid_loss(**case, reinforce_weight=0.3,
-                       baseline_weight=0.7).total.backward()
+    losses.hybrid_loss(**case, reinforce_weight=0.3, baseline_weight=0.7,
+                       kind=kind).total.backward()
     logits, means, baselines = (other[k] for k in (
         'logits', 'means', 'baselines'))
     rewards = (logits.array.argmax(axis=1) == other['labels']) * 1.0
+    if kind == 'probability':  # data: its gradient trains no class
+        rewards = F.softmax(logits).array[
+            numpy.arange(batch), other['labels']]
     z = (other['choices'] - means) / 0.3
     log_pi = -0.5 * F.sum(z * z, axis=2)
     (F.softmax_cross_entropy(logits, other['labels'])
@@ -105,12 +126,13 @@ def test_gradients_are_those_of_a_graph(steps, batch):
                                       atol=1e-12, err_msg=name)
 
 
-def test_dtype_stays():
+@pytest.mark.parametrize('kind', KINDS)
+def test_dtype_stays(kind):
     case = make()
     for name in ('logits', 'choices', 'means', 'baselines'):
         array = chainer.as_array(case[name]).astype('float32')
         case[name] = array if name == 'choices' else chainer.Variable(array)
-    loss = losses.hybrid_loss(**case, reinforce_weight=0.3)
+    loss = losses.hybrid_loss(**case, reinforce_weight=0.3, kind=kind)
     loss.total.backward()
     assert {term.dtype for term in loss} == {numpy.dtype('float32')}
     for name in ('logits', 'means', 'baselines'):
@@ -135,13 +157,15 @@ class TestExactPolicyGradient:
     """
 
     mean, std, count = numpy.array([0.25, -0.1]), 0.35, 200000
+    # R is believed to 1 / (1 + 1 / e) or the rest, not 1 or 0.
+    spans = {'right': 1, 'probability': 2 / (1 + math.exp(-1)) - 1}
 
     def exact(self):
         z = (self.mean.sum() - 0.2) / (self.std * math.sqrt(2))
         phi = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         return numpy.full(2, phi / (self.std * math.sqrt(2)))
 
-    def sampled(self, baseline):
+    def sampled(self, baseline, kind='right'):
         """Gradients of E[R], one for each of many samples."""
         rng = numpy.random.default_rng(0)
         means = chainer.Variable(
@@ -152,17 +176,19 @@ class TestExactPolicyGradient:
         labels = (drawn[0].sum(axis=1) > 0.2).astype('int32')
         baselines = chainer.Variable(
             numpy.full((1, self.count), float(baseline)))
-        losses.hybrid_loss(logits, labels, drawn, means, self.std,
-                           baselines).reinforce.backward()
+        losses.hybrid_loss(logits, labels, drawn, means, self.std, baselines,
+                           kind=kind).reinforce.backward()
         # The loss is the mean of -R, so each sample has -1 / count of it.
         return -means.grad[0] * self.count
 
+    @pytest.mark.parametrize('kind', KINDS)
     @pytest.mark.parametrize('baseline', [0, 0.4])
-    def test_mean_of_samples_is_the_exact_gradient(self, baseline):
-        samples = self.sampled(baseline)
+    def test_mean_of_samples_is_the_exact_gradient(self, baseline, kind):
+        samples = self.sampled(baseline, kind)
         error = samples.std(axis=0) / math.sqrt(self.count)
         assert (error < 0.01).all()
-        assert (abs(samples.mean(axis=0) - self.exact()) < 4 * error).all()
+        exact = self.exact() * self.spans[kind]
+        assert (abs(samples.mean(axis=0) - exact) < 4 * error).all()
 
     def test_the_baseline_lowers_the_variance(self):
         without, with_ = (self.sampled(b).var(axis=0).sum() for b in (0, 0.4))

@@ -192,7 +192,8 @@ __global__ void loss(int count, int classes, int decisions,
                      const int* labels, REAL* logits, const REAL* logits_b,
                      const REAL* drawn, const REAL* means, REAL* values,
                      const REAL* value_b, double reinforce_weight,
-                     double baseline_weight, REAL* d_means, double* rows)
+                     double baseline_weight, int probability, REAL* d_means,
+                     double* rows)
 {
     int b = INDEX;
     if (b >= count) return;
@@ -208,7 +209,8 @@ __global__ void loss(int count, int classes, int decisions,
     for (int k = 0; k < classes; ++k)
         scores[k] = (exp(scores[k] - top) / sum
                      - (k == label ? (REAL)1 : (REAL)0)) / (REAL)count;
-    REAL reward = best == label ? (REAL)1 : (REAL)0;
+    REAL right = best == label ? (REAL)1 : (REAL)0;
+    REAL reward = probability ? (REAL)exp(-action) : right;
     REAL std = stds[clock[0]];
     double constant = log(6.283185307179586 * (double)std * (double)std);
     double reinforce = 0, baseline = 0, outside = 0;
@@ -238,7 +240,7 @@ __global__ void loss(int count, int classes, int decisions,
     row[0] = action;
     row[1] = reinforce;
     row[2] = baseline;
-    row[3] = reward;
+    row[3] = right;
     row[4] = x_sum;
     row[5] = y_sum;
     row[6] = xx_sum;
@@ -400,7 +402,7 @@ def paint(split, data, windows, maps, canvases):
 
 
 def loss(clock, stds, labels, logits, logits_b, drawn, means, values, value_b,
-         reinforce_weight, baseline_weight, d_means, rows):
+         reinforce_weight, baseline_weight, reward, d_means, rows):
     """The terms of :func:`ram.losses.hybrid_loss`, and their gradients.
 
     Args:
@@ -416,6 +418,7 @@ def loss(clock, stds, labels, logits, logits_b, drawn, means, values, value_b,
         value_b (array): (1,) the bias.
         reinforce_weight (float): Weight of the term.
         baseline_weight (float): Likewise.
+        reward (str): Kind of the reward, as for :func:`ram.losses.reward`.
         d_means (array): (T - 1, B, 2): the means' gradient goes there.
         rows (array): (B, columns) float64: for :func:`tally`.
 
@@ -424,7 +427,7 @@ def loss(clock, stds, labels, logits, logits_b, drawn, means, values, value_b,
     launch(SOURCE, 'loss', batch, logits.dtype, classes, len(means), clock,
            stds, labels, logits, logits_b, drawn, means, values, value_b,
            numpy.float64(reinforce_weight), numpy.float64(baseline_weight),
-           d_means, rows)
+           int(reward == 'probability'), d_means, rows)
 
 
 def squares(gradient, lanes):

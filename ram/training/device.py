@@ -199,7 +199,7 @@ class Iteration:
             self._clock, self._stds, self.labels, self._logits,
             action.b.array, self.drawn[1:], self._means, self._values,
             value.b.array, chain.reinforce_weight, chain.baseline_weight,
-            self._d_means, self._rows)
+            chain.reward, self._d_means, self._rows)
         xp.dot(self._logits.T, last, out=action.W.grad)
         self._logits.sum(axis=0, out=action.b.grad)
         xp.dot(self._logits, action.W.array, out=self._d_last)

@@ -26,12 +26,14 @@ class TrainChain(chainer.Chain):
     Attributes:
         baseline_weight (float): Weight of the baseline term.
         reinforce_weight (float): Weight of the REINFORCE term.
+        reward (str): Kind of the reward.
 
     """
 
     def __init__(self, model, training, streams):
         super().__init__()
         self._streams = streams
+        self.reward = training.reward
         self.baseline_weight = training.baseline_weight
         # A control policy does not learn.
         self.reinforce_weight = (training.reinforce_weight
@@ -58,7 +60,7 @@ class TrainChain(chainer.Chain):
         loss = hybrid_loss(
             logits, labels, rollout.drawn[1:], rollout.means, model.std,
             model.baseline(rollout.states[:-1]), self.reinforce_weight,
-            self.baseline_weight)
+            self.baseline_weight, self.reward)
         self._report(loss, logits.array, labels, rollout.drawn)
         return loss.total
 
@@ -92,7 +94,7 @@ class TrainChain(chainer.Chain):
         values = xp.dot(before, value.W.array.T)
         values += value.b.array
         found = terms_of(logits, labels, function.drawn[1:], means, model.std,
-                         values.reshape(means.shape[:2]))
+                         values.reshape(means.shape[:2]), self.reward)
 
         found.d_means[...] *= self.reinforce_weight
         found.d_baselines[...] *= self.baseline_weight

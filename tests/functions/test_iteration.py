@@ -197,8 +197,9 @@ def test_all_windows_are_as_likely(variant, more):
             5 / batch ** 0.5)
 
 
+@pytest.mark.parametrize('reward', ['right', 'probability'])
 @pytest.mark.parametrize('seed', range(8))
-def test_the_loss_and_its_gradients(seed):
+def test_the_loss_and_its_gradients(seed, reward):
     rng = numpy.random.default_rng(seed)
     batch, classes, decisions = (int(n) for n in rng.integers(1, 7, size=3))
     decisions -= 1
@@ -214,14 +215,15 @@ def test_the_loss_and_its_gradients(seed):
     variables = [chainer.Variable(a) for a in (
         logits + logits_b, means, values + value_b)]
     want = hybrid_loss(variables[0], labels, chosen, variables[1], std,
-                       variables[2], *weights)
+                       variables[2], *weights, reward)
     want.total.backward()
 
     clock = numpy.array([1, 41], 'int64')
     d_means = numpy.full_like(means, 9)
     rows = numpy.full((batch, len(iteration.COLUMNS)), 9.0)
     iteration.loss(clock, numpy.array([9, std]), labels, logits, logits_b,
-                   chosen, means, values, value_b, *weights, d_means, rows)
+                   chosen, means, values, value_b, *weights, reward, d_means,
+                   rows)
     for got, variable in zip((logits, d_means, values), variables):
         numpy.testing.assert_allclose(got, variable.grad, atol=1e-13)
 

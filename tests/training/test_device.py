@@ -33,7 +33,8 @@ from training_runs import make_config
 from training_runs import train
 
 CASES = [
-    dict(core='lstm', reaches=True, variant='cluttered', kernels=True),
+    dict(core='lstm', reaches=True, variant='cluttered', kernels=True,
+         reward='probability'),
     dict(core='rnn', reaches=True, shift=2, warp=0.2, kernels=True,
          location_units=0),
     dict(core='lstm', reaches=False, variant='translated', scales=2,
@@ -61,6 +62,7 @@ def config_of(case):
     training = {'batch_size': 4, 'epochs': 3, 'first_std': 0.7,
                 'reinforce_weight': 0.5, 'baseline_weight': 0.7,
                 'reinforce_reaches_core': case['reaches'],
+                'reward': case.get('reward', 'right'),
                 'clip': case.get('clip', 0.2), 'learning_rate': 0.01,
                 'average': case.get('average', 0.4), 'seed': 2 ** 40 + 3}
     return config_from_dict(

@@ -233,12 +233,12 @@ def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
         drawn.append(noise.copy())
         return first, noise
 
-    def noting(logits, labels, choices, means, std, baselines):
+    def noting(logits, labels, choices, means, std, baselines, kind):
         # What it is drawn with is what the loss scores it with.
         numpy.testing.assert_allclose(choices - means, std * drawn[-1],
                                       atol=1e-6)
         seen.append((trainer.updater.epoch_detail, std))
-        return terms_of(logits, labels, choices, means, std, baselines)
+        return terms_of(logits, labels, choices, means, std, baselines, kind)
 
     monkeypatch.setattr(model, 'draw', drawing)
     monkeypatch.setattr(train_chain, 'terms_of', noting)
