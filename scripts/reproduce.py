@@ -83,6 +83,9 @@ ROWS = [
     Row('cluttered-4', _CLUTTER, 'RAM, 4 glimpses', 4.96, 5.15),
     Row('cluttered-6', _CLUTTER, 'RAM, 6 glimpses', 4.08, 3.33),
     Row('cluttered-8', _CLUTTER, 'RAM, 8 glimpses', 4.04, 2.63),
+    # What those two go on from.
+    Row('cluttered-upright', _CLUTTER, 'RAM, 6 glimpses, first part'),
+    Row('cluttered-right', _CLUTTER, 'RAM, 8 glimpses, second part'),
     Row('cluttered-random', _CLUTTER, 'RAM, 8 random glimpses', 14.4),
     Row('cluttered-frozen', _CLUTTER, 'RAM, 6 glimpses, frozen policy'),
     Row('cluttered-faithful', _CLUTTER, "RAM, 6 glimpses, paper's recipe",
