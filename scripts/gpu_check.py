@@ -38,7 +38,7 @@ BATCHES = (128, 512, 1024)
 def run_tests():
     """The outcome of the tests that need a GPU: pytest's last line."""
     done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu',
+        [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu', '--no-cov',
          os.path.join(TOP, 'tests')], capture_output=True, text=True)
     print(done.stdout[-4000:])
     return {'passed': done.returncode == 0,

@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs the test suite. Arguments go to pytest:
-#
-#   bash scripts/test.sh tests/test_losses.py -x
-#   bash scripts/test.sh --cov=ram    # coverage takes half as long again
+# Sets up .venv and runs the test suite with its coverage. Arguments go to
+# pytest: bash scripts/test.sh tests/test_losses.py -x
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 # The whole suite runs file by file in as many processes as there are
-# processors; a part of it is sooner done in one.
+# processors.
 processes=(-n auto --dist loadfile --no-loadscope-reorder)
+coverage=(--cov=ram --cov-report=term --cov-fail-under=90)
 for argument; do
     case $argument in
-        -k* | -m* | --lf | --deselect* | --ignore* | [!-]*) processes=() ;;
+        --no-cov) coverage=() ;;
+        # A part of the suite need not cover the whole package, and is sooner
+        # done in one process.
+        -k* | -m* | --lf | --deselect* | --ignore* | [!-]*)
+            processes=()
+            coverage=(--cov=ram --cov-report=term) ;;
     esac
 done
-python -m pytest -q ${processes[@]+"${processes[@]}"} "$@"
+python -m pytest -q ${processes[@]+"${processes[@]}"} \
+    ${coverage[@]+"${coverage[@]}"} "$@"

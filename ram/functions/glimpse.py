@@ -138,8 +138,7 @@ def _read(images, locations, size, out):
     first = (numpy.arange(0, images.size, channels * height * width)
              + rows * width + columns)
     # Beyond the border this reads some other pixel, which counts for nothing.
-    patches = images.ravel().take(first[:, None] + pixels.ravel(),
-                                  mode='clip').reshape(out.shape)
+    patches = _take(images, first[:, None] + pixels.ravel()).reshape(out.shape)
     rows, columns = rows[:, None] + side, columns[:, None] + side
     inside = (((rows >= 0) & (rows < height))[:, :, None]
               & ((columns >= 0) & (columns < width))[:, None, :])
@@ -160,5 +159,10 @@ def _gather(planes, rows, columns):
              + numpy.arange(planes.shape[1])[:, None, None] * steps[1]
              + (rows * steps[2])[:, None, :, None]
              + (columns * steps[3])[:, None, None, :])
+    return _take(planes, index)
+
+
+def _take(planes, index):
+    """What lies at an index in memory, or at the nearer end of it."""
     return numpy.lib.stride_tricks.as_strided(
-        planes, (planes.size,), (planes.itemsize,)).take(index)
+        planes, (planes.size,), (planes.itemsize,)).take(index, mode='clip')
