@@ -1,8 +1,6 @@
 """How the policy at a few validation images changes while it is trained."""
 
-import math
 import os
-import time
 from typing import Any, NamedTuple
 
 import chainer
@@ -12,6 +10,7 @@ import numpy
 from ram.evaluation import evaluation_streams
 from ram.evaluation import trajectories
 from ram.files import replacing
+from ram.training.pace import Pace
 from ram.visualizations import sheet
 from ram.visualizations.gif import GifWriter
 from ram.visualizations.paths import draw_whole_paths
@@ -110,7 +109,7 @@ class Trajectories(extension.Extension):
         self._records = []
         self._gif = None
         self._frames = {}  # by epoch
-        self._due = -math.inf
+        self._pace = Pace(_SHARE)
 
     def __call__(self, trainer):
         error = trainer.observation.get('validation/main/error')
@@ -122,7 +121,7 @@ class Trajectories(extension.Extension):
             trainer.updater.epoch, float(error),
             numpy.stack([t.locations for t in seen]),
             numpy.stack([t.probabilities[-1] for t in seen]))], _FRAMES)
-        if time.monotonic() >= self._due:
+        if self._pace.due():
             self._write()
 
     def finalize(self):
@@ -130,14 +129,12 @@ class Trajectories(extension.Extension):
             self._write()
 
     def _write(self):
-        start = time.monotonic()
-        self._frames = {record.epoch: self._frame(record)
-                        for record in self._records}
-        with replacing(self._path) as file:
-            self._gif.write(file, self._frames.values(),
-                            [_FRAME] * (len(self._records) - 1) + [_LAST])
-        end = time.monotonic()
-        self._due = end + (end - start) / _SHARE
+        with self._pace:
+            self._frames = {record.epoch: self._frame(record)
+                            for record in self._records}
+            with replacing(self._path) as file:
+                self._gif.write(file, self._frames.values(),
+                                [_FRAME] * (len(self._records) - 1) + [_LAST])
 
     def _frame(self, record):
         if record.epoch in self._frames:

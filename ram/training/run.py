@@ -1,7 +1,6 @@
 """One training run, from configuration to run folder."""
 
 import contextlib
-import gc
 import json
 import os
 import platform
@@ -14,7 +13,6 @@ import chainer
 from chainer import training
 from chainer.training import extensions
 import filelock
-import matplotlib
 import numpy
 
 from ram.checkpoint import load_weights
@@ -431,17 +429,12 @@ def _never(trainer):
 
 
 def _extend_with_reports(trainer, stream):
-    trainer.extend(extensions.LogReport())
+    # Drawing is slow to import, and not needed by all commands.
+    from ram.training.curves import Curves
+    report = extensions.LogReport()
+    trainer.extend(report)
     trainer.extend(extensions.PrintReport(COLUMNS, out=_Plain(stream)))
-    matplotlib.use('Agg')
-    for name, unit in (('loss', 'nats'), ('error', '%')):
-        trainer.extend(extensions.PlotReport(
-            [f'main/{name}', f'validation/main/{name}'], 'epoch',
-            postprocess=lambda figure, axes, summary, label=f'{name} ({unit})':
-            axes.set_ylabel(label),
-            filename=f'{name}.png', marker=None), name=f'plot {name}')
-    trainer.extend(_collect, name='collect',
-                   trigger=lambda trainer: trainer.updater.is_new_epoch)
+    trainer.extend(Curves(report, trainer.out))
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
 
@@ -450,16 +443,10 @@ def _extend_with_film(trainer, model, images, labels, config):
     """Adds the film of a few images; hands these back, or None."""
     if config.model.network != 'ram':
         return None
-    # Drawing is slow to import, and not needed by all commands.
     from ram.training.pictures import Examples, Trajectories
     examples = Examples(model, images, labels, config)
     trainer.extend(Trajectories(examples, trainer.out))
     return examples
-
-
-def _collect(trainer):
-    """Frees the plots of an epoch, which hold each other and so stay."""
-    gc.collect()
 
 
 @chainer.dataset.converter()

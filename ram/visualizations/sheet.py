@@ -46,7 +46,7 @@ def raster(figure):
 def save_png(figure, file):
     """Draws a figure and writes it to a file object."""
     figure.canvas.draw()
-    Image.fromarray(raster(figure)).save(file, 'PNG', optimize=True)
+    Image.fromarray(raster(figure)).save(file, 'PNG')
 
 
 def clear_axes(ax, width, height, margin=0):

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import numpy
 from PIL import Image
@@ -129,7 +130,7 @@ class Stub:
         self._images = images
         self._class_names = None
         self._patch_sizes = [12 * 2 ** j for j in range(scales)]
-        monkeypatch.setattr(pictures.time, 'monotonic', lambda: self.now)
+        monkeypatch.setattr(time, 'monotonic', lambda: self.now)
 
     def look(self):
         return [Trajectory(image, None,
