@@ -14,7 +14,6 @@ from ram.config import config_from_dict
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.evaluation import Trajectory
-from ram.training import pictures
 from ram.training import run
 from ram.training.pictures import Examples
 from ram.training.pictures import thin
