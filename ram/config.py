@@ -268,7 +268,8 @@ class TrainingConfig(_Section):
         'error; null: never')] = None
     threads: Annotated[int, pydantic.Field(
         ge=1, le=256, description='CPU: parts of a batch computed side by '
-        'side; with more than 1, set OMP_NUM_THREADS=1')] = 1
+        'side, all but one by helper processes; with more than 1, set '
+        'OMP_NUM_THREADS=1')] = 1
     cuda_graph: Annotated[
         Literal['auto', 'off'],
         # YAML takes off for false.

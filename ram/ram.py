@@ -54,8 +54,6 @@ class RAM(chainer.Chain):
             as it was initialized.
         reinforce_reaches_core (bool): Whether the means hang on the states'
             graph, so that REINFORCE trains core and glimpse network too.
-        threads (int): Parts of a batch that are computed side by side on
-            the CPU.
 
     Attributes:
         pool (ram.functions.rollout.WorkspacePool): What the fused function
@@ -65,14 +63,14 @@ class RAM(chainer.Chain):
 
     def __init__(self, glimpse, core, location, action, baseline, glimpses,
                  std, first_location='random', policy='learned',
-                 reinforce_reaches_core=False, threads=1):
+                 reinforce_reaches_core=False):
         super().__init__()
         self.glimpses = glimpses
         self.std = std
         self.first_location = first_location
         self.policy = policy
         self.reinforce_reaches_core = reinforce_reaches_core
-        self.pool = WorkspacePool(threads)
+        self.pool = WorkspacePool()
         with self.init_scope():
             self.glimpse = glimpse
             self.core = core
@@ -233,5 +231,4 @@ def build_ram(config, rng):
             baseline=make('baseline_network', model.core_units),
             glimpses=model.glimpses, std=model.std,
             first_location=model.first_location, policy=model.policy,
-            reinforce_reaches_core=config.training.reinforce_reaches_core,
-            threads=config.training.threads)
+            reinforce_reaches_core=config.training.reinforce_reaches_core)

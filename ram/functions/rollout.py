@@ -7,8 +7,6 @@ respect to the weights are one product for all steps, and all arrays in
 between stand in a workspace that serves batch after batch.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-import sys
 from typing import Any, NamedTuple, Optional
 
 import chainer
@@ -72,7 +70,7 @@ class Setting(NamedTuple):
 
 
 class Workspace:
-    """Arrays of one shard of a batch, used again for every batch."""
+    """Arrays of one batch, used again for every batch."""
 
     def __init__(self, xp, dtype, batch, channels, setting, weights):
         def make(*shape):
@@ -132,28 +130,16 @@ def _key(xp, dtype, batch, channels, setting, weights):
 class WorkspacePool:
     """Workspaces that no rollout holds at the moment.
 
-    A rollout takes one for each shard and gives it back once its backward
-    pass is done, so two rollouts never write into one.
-
-    Args:
-        threads (int): Shards that a batch is computed in, side by side. NumPy
-            lets go of the interpreter in its products and loops.
-
+    A rollout takes one and gives it back once its backward pass is done, so
+    two rollouts never write into one.
     """
 
-    def __init__(self, threads=1):
-        self.threads = threads
+    def __init__(self):
         self._free = []
-        self._executor = None
-        if threads > 1:
-            self._executor = ThreadPoolExecutor(threads - 1)
-            # A thread that comes back from a product waits this long for one
-            # that does not let go. The default, 5 ms, is that of a product.
-            sys.setswitchinterval(min(sys.getswitchinterval(), 5e-4))
 
     def __deepcopy__(self, memo):
         # A copied network works in a pool of its own.
-        return WorkspacePool(self.threads)
+        return WorkspacePool()
 
     def take(self, xp, dtype, batch, channels, setting, weights):
         """A free workspace of the shapes wanted, or a new one."""
@@ -163,22 +149,9 @@ class WorkspacePool:
                 return self._free.pop(i)
         return Workspace(xp, dtype, batch, channels, setting, weights)
 
-    def give_back(self, workspaces):
-        """Hands workspaces back; the least recently used are forgotten."""
-        self._free = (list(workspaces) + self._free)[:2 * self.threads]
-
-    def shards(self, batch):
-        """Slices that part a batch evenly."""
-        count = min(self.threads, batch)
-        ends = [batch * i // count for i in range(count + 1)]
-        return [slice(a, b) for a, b in zip(ends, ends[1:])]
-
-    def map(self, work, *arguments):
-        """``[work(*a) for a in zip(*arguments)]``, side by side."""
-        calls = list(zip(*arguments))
-        waiting = [self._executor.submit(work, *call) for call in calls[1:]]
-        first = work(*calls[0])
-        return [first] + [call.result() for call in waiting]
+    def give_back(self, workspace):
+        """Hands a workspace back; the least recently used are forgotten."""
+        self._free = [workspace, *self._free][:2]
 
 
 def rollout(images, first, noise, weights, setting, pool):
@@ -226,7 +199,7 @@ class RolloutFunction(chainer.FunctionNode):
         self._noise = noise
         self._setting = setting
         self._pool = pool
-        self._workspaces = None
+        self._workspace = None
 
     def forward(self, inputs):
         """Means and states, from the arrays of :class:`Weights`."""
@@ -236,26 +209,16 @@ class RolloutFunction(chainer.FunctionNode):
         T, batch = setting.glimpses, len(images)
         dtype = weights.core_W.dtype
         units = len(weights.core_W) // (4 if setting.lstm else 1)
-        # A GPU has threads of its own.
-        self._shards = (pool.shards(batch) if xp is numpy
-                        else [slice(0, batch)])
-        self._workspaces = [
-            pool.take(xp, dtype, shard.stop - shard.start, images.shape[1],
-                      setting, weights) for shard in self._shards]
+        self._workspace = pool.take(xp, dtype, batch, images.shape[1],
+                                    setting, weights)
         self.drawn = xp.empty((T, batch, 2), dtype)
         self.locations = xp.empty((T, batch, 2), dtype)
         self.drawn[0] = self._first
         means = xp.zeros((T - 1, batch, 2), dtype)
         states = xp.empty((T, batch, units), dtype)
         arranged = arrange(weights, setting)
-
-        def work(workspace, shard):
-            forward(xp, workspace, images[shard], self._noise[:, shard],
-                    self.drawn[:, shard], self.locations[:, shard],
-                    means[:, shard], states[:, shard], weights, arranged,
-                    setting)
-
-        pool.map(work, self._workspaces, self._shards)
+        forward(xp, self._workspace, images, self._noise, self.drawn,
+                self.locations, means, states, weights, arranged, setting)
         if chainer.config.enable_backprop:
             self.retain_inputs(tuple(range(len(inputs))))
             self.retain_outputs((0, 1))
@@ -265,8 +228,8 @@ class RolloutFunction(chainer.FunctionNode):
         return means, states
 
     def _release(self):
-        self._pool.give_back(self._workspaces)
-        self._workspaces = None
+        self._pool.give_back(self._workspace)
+        self._workspace = None
 
     def backward(self, indexes, gradients):
         """Gradients of the weights, in a graph."""
@@ -305,29 +268,16 @@ class RolloutFunction(chainer.FunctionNode):
             location network's only where the means have a gradient.
 
         """
-        if self._workspaces is None:
+        if self._workspace is None:
             raise RuntimeError(
                 'the fused rollout goes backward once; run it forward again')
         weights, setting = Weights(*inputs), self._setting
         xp = chainer.backend.get_array_module(means)
         grads = {name: grad for name, grad in grads.items()
                  if name not in LOCATION or _learns(setting, d_means)}
-
-        def work(workspace, shard):
-            own = grads if shard.start == 0 else {
-                name: xp.empty_like(grad) for name, grad in grads.items()}
-            backward(
-                xp, workspace, means[:, shard], states[:, shard],
-                None if d_means is None else d_means[:, shard],
-                [None if d is None else d[shard] for d in d_states], weights,
-                self._arranged, setting, own)
-            return own
-
-        _, *others = self._pool.map(work, self._workspaces, self._shards)
+        backward(xp, self._workspace, means, states, d_means, d_states,
+                 weights, self._arranged, setting, grads)
         self._release()
-        for part in others:
-            for name, array in part.items():
-                grads[name] += array
         return grads
 
 

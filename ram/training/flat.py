@@ -18,14 +18,24 @@ def flatten(link):
         array: (number of weights,), on the link's device.
 
     """
-    params = _ordered(link)
-    xp = link.xp
-    vector = xp.concatenate([param.array.ravel() for param in params])
+    vector = link.xp.concatenate(
+        [param.array.ravel() for param in _ordered(link)])
+    attach(link, vector)
+    return vector
+
+
+def attach(link, vector):
+    """Makes parameters views of a vector, whose numbers become theirs.
+
+    Args:
+        link (chainer.Link): Its parameters are taken as in :func:`flatten`.
+        vector (array): (number of weights,).
+
+    """
     end = 0
-    for param in params:
+    for param in _ordered(link):
         begin, end = end, end + param.size
         param.array = vector[begin:end].reshape(param.shape)
-    return vector
 
 
 def _ordered(link):
@@ -40,6 +50,9 @@ class FlatChain(chainer.Chain):
 
     Args:
         chain (chainer.Chain): With all parameters initialized, on its device.
+        vector (array): Where they are to be, with their values in it; one of
+            its own if left out.
+        gradient (array): Where their gradients are to be, likewise.
 
     Attributes:
         chain (chainer.Chain): The same, whose parameters are now views of
@@ -47,14 +60,18 @@ class FlatChain(chainer.Chain):
 
     """
 
-    def __init__(self, chain):
+    def __init__(self, chain, vector=None, gradient=None):
         super().__init__()
         self.chain = chain  # no child: its parameters are not seen
         self._views = _ordered(chain)
-        vector = flatten(chain)
+        if vector is None:
+            vector = flatten(chain)
+        else:
+            attach(chain, vector)
         with self.init_scope():
             self.vector = chainer.Parameter(vector)
-        self._gradient = self.xp.empty_like(vector)
+        self._gradient = (self.xp.empty_like(vector) if gradient is None
+                          else gradient)
 
     @property
     def xp(self):

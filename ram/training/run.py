@@ -1,6 +1,7 @@
 """One training run, from configuration to run folder."""
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -38,6 +39,7 @@ from ram.training.extensions import Snapshot
 from ram.training.extensions import Validation
 from ram.training.flat import Adam
 from ram.training.flat import FlatChain
+from ram.training.helpers import Helpers
 from ram.training.ranks import Alone
 from ram.training.tensorboard import FOLDER
 from ram.training.tensorboard import require_tensorboard
@@ -334,7 +336,14 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    optimizer.setup(FlatChain(chain))
+    stays = stays_on(device, chain, config)
+    helpers = None
+    if (config.training.threads > 1 and device.xp is numpy and not stays
+            and chain.gradients_in_one()):
+        helpers = Helpers(chain, config,
+                          config.training.batch_size // ranks.size)
+    optimizer.setup(FlatChain(chain) if helpers is None else
+                    FlatChain(chain, helpers.weights, helpers.gradient))
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
@@ -346,7 +355,6 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     narrowing = None
     if config.training.first_std and config.model.network == 'ram':
         narrowing = Narrowing(chain.model, config.training)
-    stays = stays_on(device, chain, config)
     if stays:
         updater = DeviceUpdater(
             iterator, optimizer, *_iteration(
@@ -355,7 +363,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
             narrowing.at if narrowing else lambda epoch: chain.model.std)
     else:
         updater = _updater(iterator, optimizer, device, config.training.clip,
-                           ranks)
+                           ranks, helpers)
 
     best = KeepBest(model, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
@@ -382,11 +390,11 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     return trainer, best, snapshot
 
 
-def _updater(iterator, optimizer, device, clip, ranks):
+def _updater(iterator, optimizer, device, clip, ranks, helpers):
     """An updater with what is done to the gradients before it uses them."""
     if optimizer.target.chain.gradients_in_one():
         optimizer.target.join_gradients()
-        kind = _GraphlessUpdater
+        kind = functools.partial(_GraphlessUpdater, helpers)
     else:
         optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
         kind = training.updaters.StandardUpdater
@@ -398,16 +406,31 @@ def _updater(iterator, optimizer, device, clip, ranks):
 
 
 class _GraphlessUpdater(training.updaters.StandardUpdater):
-    """Chainer's updater, for a chain that writes its gradients itself."""
+    """Chainer's updater, for a chain that writes its gradients itself.
+
+    Args:
+        helpers (ram.training.helpers.Helpers): They help it; or None.
+        *args: Chainer's.
+
+    """
+
+    def __init__(self, helpers, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._helpers = helpers
 
     def update_core(self):
         iterator, optimizer = self.get_iterator('main'), self.get_optimizer(
             'main')
         batch = self.converter(iterator.next(), self.input_device)
-        optimizer.target.chain.learn(*batch)
+        (self._helpers or optimizer.target.chain).learn(*batch)
         optimizer.update()
         if iterator.is_new_epoch:
             optimizer.new_epoch(auto=True)
+
+    def finalize(self):
+        super().finalize()
+        if self._helpers is not None:
+            self._helpers.close()
 
 
 def _iteration(chain, optimizer, split, config, longest, ranks, average):

@@ -1,3 +1,5 @@
+from typing import Any, NamedTuple
+
 import chainer
 import chainer.functions as F
 
@@ -6,9 +8,26 @@ from ram.baselines import Baseline
 from ram.functions.rollout import RolloutFunction
 from ram.functions.rollout import Weights
 from ram.losses import hybrid_loss
+from ram.losses import HybridLoss
+from ram.losses import Terms
 from ram.losses import terms_of
 from ram.losses import weigh
 from ram.streams import serialize_generator
+
+
+class Learnt(NamedTuple):
+    """What came of the images that a gradient was computed of.
+
+    Attributes:
+        loss (ram.losses.HybridLoss): Of arrays.
+        logits (array): (B, K).
+        drawn (array): (T, B, 2) locations as drawn.
+
+    """
+
+    loss: HybridLoss
+    logits: Any
+    drawn: Any
 
 
 class TrainChain(chainer.Chain):
@@ -53,7 +72,7 @@ class TrainChain(chainer.Chain):
 
         """
         model = self.model
-        rollout = model(images, *model.draw(self._streams, len(images)))
+        rollout = model(images, *self.draw(len(images)))
         logits = model.action(rollout.states[-1])
         # A decision, its mean and its baseline belong to the state it was
         # taken in; the last state decides nothing.
@@ -61,7 +80,7 @@ class TrainChain(chainer.Chain):
             logits, labels, rollout.drawn[1:], rollout.means, model.std,
             model.baseline(rollout.states[:-1]), self.reinforce_weight,
             self.baseline_weight, self.reward)
-        self._report(loss, logits.array, labels, rollout.drawn)
+        self.tell(labels, Learnt(loss, logits.array, rollout.drawn))
         return loss.total
 
     def learn(self, images, labels):
@@ -77,15 +96,35 @@ class TrainChain(chainer.Chain):
             labels (array): (B,) int32.
 
         """
+        self.tell(labels, self.write_gradient(
+            images, labels, *self.draw(len(images))))
+
+    def draw(self, batch):
+        """The chance of a batch, see :meth:`ram.ram.RAM.draw`."""
+        return self.model.draw(self._streams, batch)
+
+    def write_gradient(self, images, labels, first, noise, share=1):
+        """Writes the gradient of the loss, or of a part of it.
+
+        Args:
+            images (array): (B, C, H, W) float32 in [0, 1].
+            labels (array): (B,) int32.
+            first (array): (B, 2) of :meth:`draw`, like the next.
+            noise (array): (T - 1, B, 2).
+            share (float): What part of a batch the images are. The losses and
+                gradients of all parts add up to those of the batch.
+
+        Returns:
+            Learnt
+
+        """
         model, xp = self.model, self.xp
         action, value = model.action.logits, model.baseline.value
         weights, setting = model.recurrence()
         names, weights = zip(*((name, w) for name, w in zip(
             Weights._fields, weights) if w is not None))
         inputs = [w.array for w in weights]
-        function = RolloutFunction(
-            images, *model.draw(self._streams, len(images)), setting,
-            model.pool)
+        function = RolloutFunction(images, first, noise, setting, model.pool)
         means, states = function.forward(inputs)
         last = states[-1]
         before = states[:-1].reshape(-1, last.shape[1])
@@ -93,8 +132,9 @@ class TrainChain(chainer.Chain):
         logits += action.b.array
         values = xp.dot(before, value.W.array.T)
         values += value.b.array
-        found = terms_of(logits, labels, function.drawn[1:], means, model.std,
-                         values.reshape(means.shape[:2]), self.reward)
+        found = Terms(*(share * term for term in terms_of(
+            logits, labels, function.drawn[1:], means, model.std,
+            values.reshape(means.shape[:2]), self.reward)))
 
         found.d_means[...] *= self.reinforce_weight
         found.d_baselines[...] *= self.baseline_weight
@@ -108,9 +148,8 @@ class TrainChain(chainer.Chain):
             found.d_means if self.reinforce_weight else None,
             [None] * len(means) + [xp.dot(found.d_logits, action.W.array)],
             {name: w.grad for name, w in zip(names, weights)})
-        self._report(weigh(found, self.reinforce_weight,
-                           self.baseline_weight), logits, labels,
-                     function.drawn)
+        return Learnt(weigh(found, self.reinforce_weight,
+                            self.baseline_weight), logits, function.drawn)
 
     def gradients_in_one(self):
         """Whether :meth:`learn` says the same as the Links (bool)."""
@@ -119,9 +158,17 @@ class TrainChain(chainer.Chain):
                 and type(model.action) is links.ActionNetwork
                 and type(model.baseline) is links.BaselineNetwork)
 
-    def _report(self, loss, logits, labels, drawn):
-        right = (logits.argmax(axis=1) == labels).mean()
-        drawn = drawn[1:].reshape(-1, 2)
+    def tell(self, labels, learnt):
+        """Reports what came of a batch.
+
+        Args:
+            labels (array): (B,) int32.
+            learnt (Learnt): Of all of it.
+
+        """
+        loss = learnt.loss
+        right = (learnt.logits.argmax(axis=1) == labels).mean()
+        drawn = learnt.drawn[1:].reshape(-1, 2)
         report = {
             'loss': loss.total, 'loss/action': loss.action,
             'loss/reinforce': loss.reinforce, 'loss/baseline': loss.baseline,

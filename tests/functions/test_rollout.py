@@ -11,7 +11,7 @@ from ram.ram import build_ram
 from ram.streams import make_streams
 
 
-def make_model(rng, dtype='float64', threads=1, **overrides):
+def make_model(rng, dtype='float64', **overrides):
     """A small network of a random shape."""
     model = {
         'glimpses': int(rng.integers(1, 6)),
@@ -30,8 +30,7 @@ def make_model(rng, dtype='float64', threads=1, **overrides):
     model.update(overrides)
     data = {'name': 'npz', 'file': 'x.npz', 'image_size': [100, 90],
             'channels': int(rng.integers(1, 4))}
-    training = {'reinforce_reaches_core': bool(rng.integers(2)),
-                'threads': threads}
+    training = {'reinforce_reaches_core': bool(rng.integers(2))}
     model = build_ram(config_from_dict(
         {'model': model, 'data': data, 'training': training}, 'test'),
         make_streams(int(rng.integers(1000)))['weights'])
@@ -67,7 +66,7 @@ def outputs_and_gradients(model, forward, arrays, seed):
 @pytest.mark.parametrize('seed', range(60))
 def test_equals_links_in_float64(seed):
     rng = numpy.random.default_rng(seed)
-    model, channels = make_model(rng, threads=1 + seed % 3)
+    model, channels = make_model(rng)
     for _ in range(2):  # the second time in a used workspace
         arrays = inputs(model, channels, rng, batch=5)
         fused, fused_gradients = outputs_and_gradients(
@@ -87,7 +86,7 @@ def test_equals_links_in_float64(seed):
 @pytest.mark.parametrize('seed', range(20))
 def test_equals_links_in_float32(seed):
     rng = numpy.random.default_rng(1000 + seed)
-    model, channels = make_model(rng, 'float32', threads=1 + seed % 2)
+    model, channels = make_model(rng, 'float32')
     arrays = inputs(model, channels, rng, 'float32')
     fused, fused_gradients = outputs_and_gradients(model, model, arrays, seed)
     links_, links_gradients = outputs_and_gradients(
@@ -131,7 +130,7 @@ def test_second_backward_is_refused():
 
 def test_workspaces_are_used_again():
     rng = numpy.random.default_rng(0)
-    model, channels = make_model(rng, threads=2)
+    model, channels = make_model(rng)
     arrays = inputs(model, channels, rng, batch=6)
     seen = set()
     for _ in range(3):
@@ -141,7 +140,7 @@ def test_workspaces_are_used_again():
     with chainer.no_backprop_mode():
         model(*arrays)
     seen.add(tuple(id(w) for w in model.pool._free))
-    assert len(model.pool._free) == 2 and len(seen) == 1
+    assert len(model.pool._free) == 1 and len(seen) == 1
 
 
 def test_a_changed_link_is_run_step_by_step():

@@ -29,8 +29,8 @@ def make_chain(seed, dtype):
         'training': {'reinforce_weight': float(rng.choice([0, 0.7])),
                      'baseline_weight': float(rng.uniform(0.1, 2)),
                      'reinforce_reaches_core': bool(rng.integers(2)),
-                     'reward': str(rng.choice(['right', 'probability'])),
-                     'threads': int(1 + seed // 2 % 3)}}, 'test')
+                     'reward': str(rng.choice(['right', 'probability']))}},
+        'test')
     model = build_ram(config, make_streams(seed)['weights'])
     for param in model.params():
         param.array = rng.standard_normal(param.shape).astype(dtype) * 0.5
