@@ -205,14 +205,19 @@ def _start(file, layout):
     if os.name != 'posix':
         raise RamError('training.threads: more than 1 needs a POSIX system; '
                        'set it to 1')
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'ram.training.helpers'], bufsize=0,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        pass_fds=[file.fileno()],
-        # Ctrl-C is for this process, which then ends its helpers.
-        start_new_session=True,
-        env={'OMP_NUM_THREADS': '1', **os.environ,
-             'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
+    try:
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'ram.training.helpers'], bufsize=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            pass_fds=[file.fileno()],
+            # Ctrl-C is for this process, which then ends its helpers.
+            start_new_session=True,
+            env={'OMP_NUM_THREADS': '1', **os.environ,
+                 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
+    except OSError as error:
+        raise RamError(f'training.threads: a helper process cannot be '
+                       f'started: {error.strerror}; set it to 1, which needs '
+                       'none')
     process.stdin.write(json.dumps(layout).encode() + b'\n')
     return process
 

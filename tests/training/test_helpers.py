@@ -145,6 +145,19 @@ def test_they_leave_no_file(tmp_path, monkeypatch):
     trainer.updater.finalize()
 
 
+def test_one_that_cannot_be_started_is_told(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(11, 'Resource temporarily unavailable')
+
+    trainer = begin(make_config({'threads': 2}), tmp_path / 'run')[0]
+    monkeypatch.setattr(helpers.subprocess, 'Popen', refuse)
+    with pytest.raises(RamError, match=r'training\.threads: a helper process '
+                       'cannot be started: Resource temporarily unavailable; '
+                       'set it to 1'):
+        trainer.updater.update()
+    trainer.updater.finalize()
+
+
 def test_no_room_is_told():
     class Full:
         def __init__(self, dir):
