@@ -36,7 +36,7 @@ def observe(chain, learner, images, labels):
     dict(threads=2, core='lstm', batch=9),
     dict(threads=3, core='rnn', batch=8, reward='probability',
          reinforce_reaches_core=True, channels=2, first='random'),
-    dict(threads=5, core='lstm', batch=3, policy='random'),
+    dict(threads=5, core='lstm', batch=2, policy='random'),
     dict(threads=2, core='rnn', batch=6, policy='frozen', glimpses=1)])
 def test_their_gradients_add_up_to_that_of_the_batch(case):
     config = make_config(
@@ -76,12 +76,9 @@ def test_their_gradients_add_up_to_that_of_the_batch(case):
         together.close()
 
 
-def test_a_training_learns_the_same_each_time_and_when_resumed(
-        tmp_path, monkeypatch):
-    config = make_config({'threads': 3, 'first_std': 0.3})
-    train(config, tmp_path / 'one')
-    train(config, tmp_path / 'two')
-    assert_same_run(tmp_path / 'one', tmp_path / 'two')
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    config = make_config({'threads': 2, 'first_std': 0.3, 'epochs': 2})
+    train(config, tmp_path / 'whole')
     call = run._Stop.__call__
 
     def interrupted(self, trainer):
@@ -93,7 +90,7 @@ def test_a_training_learns_the_same_each_time_and_when_resumed(
         patch.setattr(run._Stop, '__call__', interrupted)
         train(config, tmp_path / 'parts')
     train(config, tmp_path / 'parts', resume=True)
-    assert_same_run(tmp_path / 'one', tmp_path / 'parts')
+    assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
 def started(trainer):
@@ -111,8 +108,8 @@ def test_they_end_with_the_training(tmp_path, monkeypatch):
         close(self)
 
     monkeypatch.setattr(Helpers, 'close', noting)
-    train(make_config({'threads': 3, 'epochs': 1}), tmp_path / 'run')
-    assert [process.poll() for process in seen] == [0, 0]
+    train(make_config({'threads': 2, 'epochs': 1}), tmp_path / 'run')
+    assert [process.poll() for process in seen] == [0]
 
 
 def test_one_that_dies_is_told(tmp_path):
