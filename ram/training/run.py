@@ -335,15 +335,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
         load_weights(config.training.start_from, model)
     chain = build_train_chain(model, config.training, streams)
     chain.to_device(device)
-    optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    stays = stays_on(device, chain, config)
-    helpers = None
-    if (config.training.threads > 1 and device.xp is numpy and not stays
-            and chain.gradients_in_one()):
-        helpers = Helpers(chain, config,
-                          config.training.batch_size // ranks.size)
-    optimizer.setup(FlatChain(chain) if helpers is None else
-                    FlatChain(chain, helpers.weights, helpers.gradient))
+    optimizer, helpers = _optimizer(chain, config, device, ranks)
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
@@ -355,6 +347,7 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
     narrowing = None
     if config.training.first_std and config.model.network == 'ram':
         narrowing = Narrowing(chain.model, config.training)
+    stays = stays_on(device, chain, config)
     if stays:
         updater = DeviceUpdater(
             iterator, optimizer, *_iteration(
@@ -388,6 +381,18 @@ def build_trainer(config, splits, out, device, stream, ranks=Alone(),
         if tensorboard:
             trainer.extend(TensorBoard(chain.model, examples, out))
     return trainer, best, snapshot
+
+
+def _optimizer(chain, config, device, ranks):
+    """The optimizer of a chain, and the chain's helpers or None."""
+    optimizer = OPTIMIZERS[config.training.optimizer](config.training)
+    if (config.training.threads == 1 or device.xp is not numpy
+            or not chain.gradients_in_one()):
+        return optimizer.setup(FlatChain(chain)), None
+    helpers = Helpers(chain, config,
+                      config.training.batch_size // ranks.size)
+    flat = FlatChain(chain, helpers.weights, helpers.gradient)
+    return optimizer.setup(flat), helpers
 
 
 def _updater(iterator, optimizer, device, clip, ranks, helpers):

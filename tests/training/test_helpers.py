@@ -35,7 +35,7 @@ def observe(chain, learner, images, labels):
 @pytest.mark.parametrize('case', [
     dict(threads=2, core='lstm', batch=9),
     dict(threads=3, core='rnn', batch=8, reward='probability',
-         reinforce_reaches_core=True, channels=2, first='random'),
+         reinforce_reaches_core=True, first='random'),
     dict(threads=5, core='lstm', batch=2, policy='random'),
     dict(threads=2, core='rnn', batch=6, policy='frozen', glimpses=1)])
 def test_their_gradients_add_up_to_that_of_the_batch(case):
