@@ -97,10 +97,10 @@ def judge(samples):
     report = {
         'minutes': samples[-1][0] / 60, 'epochs': samples[-1][1],
         'peak_mb': max(s[2] for s in samples),
-        # A file that is being written just then is no leak: medians.
-        **{name: [statistics.median(s[i] for s in part)
-                  for part in (first, last)]
-           for name, i in (('memory_mb', 2), ('files', 3))}}
+        'memory_mb': [statistics.median(s[2] for s in part)
+                      for part in (first, last)],
+        # What leaks is open at every look, what is just being written is not.
+        'files': [min(s[3] for s in part) for part in (first, last)]}
     # Whole epochs: between the looks that first saw one ended.
     ends = [b for a, b in zip(samples, samples[1:]) if b[1] > a[1]]
     third = len(ends) // 3
@@ -143,7 +143,7 @@ def main():
     before, after = report['memory_mb']
     print(f'{report["minutes"]:.0f} min, {report["epochs"]} epochs: '
           f'{before:.1f} MB after the first epoch, {after:.1f} MB at the end, '
-          f'{report["files"][0]:g} and {report["files"][1]:g} open files')
+          f'{report["files"][0]} and {report["files"][1]} open files')
     if 'epoch_seconds' in report:
         print('an epoch took {:.2f} s of the processor at first and {:.2f} s '
               'at the end'.format(*report['epoch_seconds']))

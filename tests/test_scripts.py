@@ -97,6 +97,12 @@ def test_what_soak_finds(load_script):
     assert not judge(grows)['holds']
     leaks = [s[:3] + (8 + s[1],) + s[4:] for s in samples]
     assert not judge(leaks)['holds']
+    # At two looks of three a file is just being written.
+    writes = [s[:3] + (8 + (i % 3 > 0),) + s[4:]
+              for i, s in enumerate(samples)]
+    assert judge(writes)['holds'] and judge(writes)['files'] == [8, 8]
+    one = [s[:3] + (s[3] + (s[0] > 60),) + s[4:] for s in writes]
+    assert not judge(one)['holds'] and judge(one)['files'] == [8, 9]
 
 
 def test_shapes_from_drawing_to_training(tmp_path):
