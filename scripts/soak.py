@@ -5,7 +5,8 @@
 
 Starts `ram train`, looks at the process every few seconds (Linux), and ends it
 by SIGTERM, which saves a snapshot: the run can be gone on with. What the
-process holds after its first epoch is compared with what it holds at the end;
+process holds after its second epoch is compared with what it holds at the end
+(by then all that ends an epoch was done once, and what it keeps is there);
 training may not grow by more than 20 MB nor by one open file. Exit status 1 if
 it did. Whether it became slower is told by the processor's time that an epoch
 took in the first and in the last third of the time.
@@ -80,7 +81,7 @@ def watch(process, out, minutes, every):
 
 
 def judge(samples):
-    """What became of memory, files and speed after the first epoch.
+    """What became of memory, files and speed after the second epoch.
 
     Args:
         samples (list): Of :func:`watch`.
@@ -89,9 +90,9 @@ def judge(samples):
         dict
 
     """
-    steady = [sample for sample in samples if sample[1] >= 1]
+    steady = [sample for sample in samples if sample[1] >= 2]
     if len(steady) < 6:
-        sys.exit('soak: too short: fewer than six looks after the first '
+        sys.exit('soak: too short: fewer than six looks after the second '
                  'epoch; give it more --minutes or a smaller --every')
     first, last = steady[:3], steady[-(len(steady) // 3):]
     report = {
@@ -142,7 +143,7 @@ def main():
         print(f'written: {args.json}')
     before, after = report['memory_mb']
     print(f'{report["minutes"]:.0f} min, {report["epochs"]} epochs: '
-          f'{before:.1f} MB after the first epoch, {after:.1f} MB at the end, '
+          f'{before:.1f} MB after the second epoch, {after:.1f} MB at the end, '
           f'{report["files"][0]} and {report["files"][1]} open files')
     if 'epoch_seconds' in report:
         print('an epoch took {:.2f} s of the processor at first and {:.2f} s '
