@@ -12,15 +12,15 @@ def rectify(z, b, *outs):
     """out = Rect(z + b), into each of ``outs``; z is used up."""
     # max(z, -b) + b is the same to the bit, and a row of numbers to compare
     # with is faster than one.
-    numpy.maximum(z, -b, out=outs[0])
-    outs[0][...] += b
-    for out in outs[1:]:
-        out[...] = outs[0]
+    numpy.maximum(z, -b, out=z)
+    for out in outs:
+        numpy.add(z, b, out=out)
 
 
 def rectify_backward(d, y, out):
     """Gradient of ``y = Rect(z)`` with respect to z."""
-    numpy.multiply(d, y > 0, out=out)
+    # A product of two dtypes would go through a buffer.
+    numpy.multiply(d, (y > 0).astype(d.dtype), out=out)
 
 
 def lstm(z, b, c, next_c, tanh_c, room, *outs):

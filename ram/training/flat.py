@@ -116,33 +116,69 @@ class FlatChain(chainer.Chain):
 
 
 class Adam(chainer.optimizers.Adam):
-    """Chainer's Adam, with a pass on the CPU that stays in the cache."""
+    """Chainer's Adam, with a pass on the CPU that stays in the cache.
+
+    Attributes:
+        helpers (ram.training.helpers.Helpers): They do parts of the pass; or
+            None. Set before :meth:`setup`.
+
+    """
+
+    helpers = None
 
     def create_update_rule(self):
-        return _AdamRule(self.hyperparam)
+        return _AdamRule(self.hyperparam, self.helpers)
 
 
 class _AdamRule(adam.AdamRule):
 
+    def __init__(self, hyperparam, helpers):
+        super().__init__(hyperparam)
+        self._helpers = helpers
+
     def update_core_cpu(self, param):
-        """Kingma and Ba's update, Chainer's own, block by block in place."""
-        hp = self.hyperparam
-        rate = self.alpha_t  # with the corrections for a young m and v
-        whole = [a.ravel() for a in (param.array, param.grad,
-                                     self.state['m'], self.state['v'])]
-        room = numpy.empty(min(_BLOCK, param.size), param.dtype)
-        for begin in range(0, param.size, _BLOCK):
-            w, g, m, v = (a[begin:begin + _BLOCK] for a in whole)
-            step = room[:len(w)]
-            numpy.subtract(g, m, out=step)
-            step *= 1 - hp.beta1
-            m += step
-            numpy.multiply(g, g, out=step)
-            step -= v
-            step *= 1 - hp.beta2
-            v += step
-            numpy.sqrt(v, out=step)
-            step += hp.eps
-            numpy.divide(m, step, out=step)
-            step *= rate
-            w -= step
+        hp, state = self.hyperparam, self.state
+        # alpha_t has the corrections for a young m and v.
+        numbers = self.alpha_t, hp.beta1, hp.beta2, hp.eps
+        if self._helpers is None:
+            adam_pass(*(a.ravel() for a in (param.array, param.grad,
+                                            state['m'], state['v'])), *numbers)
+            return
+        for name, shared in self._helpers.moments.items():
+            if state[name] is not shared:  # new, or read from a snapshot
+                shared[...] = state[name]
+                state[name] = shared
+        self._helpers.adam(*numbers)
+
+
+def adam_pass(weights, gradient, m, v, rate, beta1, beta2, eps):
+    """Kingma and Ba's update, Chainer's own, block by block in place.
+
+    Args:
+        weights (array): (n,), updated like m and v.
+        gradient (array): (n,).
+        m (array): (n,), running mean of the gradient.
+        v (array): (n,), of its square.
+        rate (float): Learning rate, corrected for a young m and v.
+        beta1 (float): Decay of m.
+        beta2 (float): Decay of v.
+        eps (float): Added to the root of v.
+
+    """
+    room = numpy.empty(min(_BLOCK, len(weights)), weights.dtype)
+    for begin in range(0, len(weights), _BLOCK):
+        w, g, m_, v_ = (a[begin:begin + _BLOCK]
+                        for a in (weights, gradient, m, v))
+        step = room[:len(w)]
+        numpy.subtract(g, m_, out=step)
+        step *= 1 - beta1
+        m_ += step
+        numpy.multiply(g, g, out=step)
+        step -= v_
+        step *= 1 - beta2
+        v_ += step
+        numpy.sqrt(v_, out=step)
+        step += eps
+        numpy.divide(m_, step, out=step)
+        step *= rate
+        w -= step

@@ -1,9 +1,10 @@
-"""Processes that compute parts of a batch beside this one, on the CPU.
+"""Processes that compute parts of an iteration beside this one, on the CPU.
 
 Threads would wait for one another at Python's interpreter, of which a process
-has one. What is large stands in memory that all of them map: the weights, and
-for each helper its images, its gradient and what it found. A byte through a
-pipe tells a helper to begin, and one comes back when it is done.
+has one. What is large stands in memory that all of them map: the weights with
+their gradient and moments, and for each helper its images, its gradient and
+what it found. A byte through a pipe tells a helper what to begin, and one
+comes back when it is done.
 
 Run as a program, this module is a helper; it ends with the process that
 started it.
@@ -11,9 +12,11 @@ started it.
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy
 
@@ -21,12 +24,15 @@ from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.losses import HybridLoss
 from ram.networks import build_network
+from ram.training.flat import adam_pass
 from ram.training.flat import FlatChain
 from ram.training.flat import flatten
 from ram.training.train_chain import Learnt
 from ram.training.train_chain import TrainChain
 
-_GO, _DONE = b'g', b'd'
+_LEARN, _ADAM, _DONE = b'l', b'a', b'd'
+_AWAKE = 0.005  # seconds
+_COMMON = 4  # arrays as long as the weights
 _ALIGNED = 64  # bytes: a line of the cache
 
 
@@ -34,8 +40,9 @@ class Helpers:
     """Computes the gradient of a batch in several processes at once.
 
     Each takes an equal part of it, this one the first. The sum of their
-    gradients is that of the batch, up to rounding. The helpers are started
-    with the first batch. The network is to have weights and gradients in the
+    gradients is that of the batch, up to rounding. Adam's pass over the
+    weights is shared out likewise. The helpers are started with the first
+    batch. The network is to have weights and gradients in the
     arrays that are here (:class:`ram.training.flat.FlatChain`).
 
     Args:
@@ -48,7 +55,8 @@ class Helpers:
     Attributes:
         weights (array): (number of weights,) float32: the memory that all
             share, with the network's in it.
-        gradient (array): (number of weights,) float32, of this process.
+        gradient (array): Likewise, of the batch after :meth:`learn`.
+        moments (dict of str to array): Likewise, Adam's ``m`` and ``v``.
 
     Raises:
         RamError: Where the system has no room for what they share, or cannot
@@ -68,9 +76,11 @@ class Helpers:
                         'sizes': [shard.stop - shard.start
                                   for shard in self._shards[1:]]}
         self._file = _shared_file(_bytes(config, self._layout))
-        self.weights, self._memories = _map(self._file, config, self._layout)
+        common, self._memories = _map(self._file, config, self._layout)
+        self.weights, self.gradient, *moments = common
         self.weights[...] = weights
-        self.gradient = numpy.empty_like(weights)
+        self.moments = dict(zip(('m', 'v'), moments))
+        self._slices = _slices(self._layout)
         self._processes = []
 
     def learn(self, images, labels):
@@ -97,7 +107,7 @@ class Helpers:
             memory['first'][...] = first[shard]
             memory['noise'][...] = noise[:, shard]
             memory['std'][...] = chain.model.std
-            self._tell(process)
+            self._tell(process, _LEARN)
         own = self._shards[0]
         learnt = [chain.write_gradient(
             images[own], labels[own], first[own], noise[:, own],
@@ -112,14 +122,32 @@ class Helpers:
             HybridLoss(*(sum(terms) for terms in zip(*losses))),
             numpy.concatenate(logits), numpy.concatenate(drawn, axis=1)))
 
-    def _tell(self, process):
+    def adam(self, *numbers):
+        """Updates the weights by :func:`ram.training.flat.adam_pass`.
+
+        Args:
+            *numbers (float): Those that it takes.
+
+        Raises:
+            RamError: Where a helper has died.
+
+        """
+        for process, memory in zip(self._processes, self._memories):
+            memory['adam'][...] = numbers
+            self._tell(process, _ADAM)
+        adam_pass(*(array[self._slices[0]] for array in (
+            self.weights, self.gradient, *self.moments.values())), *numbers)
+        for process in self._processes:
+            self._await(process)
+
+    def _tell(self, process, what):
         try:
-            process.stdin.write(_GO)
+            process.stdin.write(what)
         except BrokenPipeError:
             self._fail(process)
 
     def _await(self, process):
-        if process.stdout.read(1) != _DONE:
+        if _read(process.stdout) != _DONE:
             self._fail(process)
 
     def _fail(self, process):
@@ -141,7 +169,8 @@ class Helpers:
 def _fields(config, layout):
     """Name, shape and dtype of what a helper shares, one list for each."""
     data, steps = config.data, config.model.glimpses
-    return [[('images', (size, data.channels) + tuple(data.canvas_size), 'f4'),
+    return [[('adam', (4,), 'f8'),
+             ('images', (size, data.channels) + tuple(data.canvas_size), 'f4'),
              ('labels', (size,), 'i4'),
              ('first', (size, 2), 'f4'),
              ('noise', (steps - 1, size, 2), 'f4'),
@@ -159,13 +188,16 @@ def _room(shape, dtype):
 
 
 def _bytes(config, layout):
-    return _room(layout['weights'], 'f4') + sum(
+    return _COMMON * _room(layout['weights'], 'f4') + sum(
         _room(shape, dtype) for fields in _fields(config, layout)
         for _, shape, dtype in fields)
 
 
 def _map(file, config, layout):
-    """The weights, and the arrays of each helper by name, in shared memory."""
+    """Arrays in shared memory: common ones, and by name each helper's.
+
+    The common ones are the weights, their gradient, m and v.
+    """
     memory = numpy.memmap(file, 'u1', 'r+')
     end = 0
 
@@ -175,9 +207,16 @@ def _map(file, config, layout):
         count = numpy.prod(shape, dtype=int)
         return numpy.frombuffer(memory, dtype, count, begin).reshape(shape)
 
-    return array(layout['weights'], 'f4'), [
+    return [array(layout['weights'], 'f4') for _ in range(_COMMON)], [
         {name: array(shape, dtype) for name, shape, dtype in fields}
         for fields in _fields(config, layout)]
+
+
+def _slices(layout):
+    """What part of the weights each process updates, this one first."""
+    parts, count = 1 + len(layout['sizes']), layout['weights']
+    ends = [count * part // parts for part in range(parts + 1)]
+    return [slice(*pair) for pair in zip(ends, ends[1:])]
 
 
 def _shared_file(size):
@@ -223,30 +262,53 @@ def _start(file, layout):
 
 
 def main():
-    """A helper: computes its part of each batch until its pipe is closed."""
-    layout = json.loads(sys.stdin.buffer.readline())
+    """A helper: does its part of each iteration until its pipe is closed."""
+    pipe = sys.stdin.buffer.raw
+    layout = json.loads(pipe.readline())
     config = config_from_dict(layout['config'], 'helper')
     with open(layout['file'], 'r+b') as file:
-        weights, memories = _map(file, config, layout)
+        common, memories = _map(file, config, layout)
     memory = memories[layout['number']]
     chain = TrainChain(build_network(config, numpy.random.default_rng()),
                        config.training, {})
-    FlatChain(chain, weights, memory['gradient']).join_gradients()
+    FlatChain(chain, common[0], memory['gradient']).join_gradients()
+    own = _slices(layout)[1 + layout['number']]
     share = len(memory['labels']) / layout['batch']
     # What is no longer finite is told by the process that learns.
     with numpy.errstate(all='ignore'):
-        while sys.stdin.buffer.read(1):
-            chain.model.std = float(memory['std'])
-            learnt = chain.write_gradient(
-                *(memory[name] for name in (
-                    'images', 'labels', 'first', 'noise')), share)
-            memory['loss'][...] = learnt.loss
-            memory['logits'][...] = learnt.logits
-            memory['drawn'][...] = learnt.drawn
+        while what := _read(pipe):
+            if what == _LEARN:
+                _learn(chain, memory, share)
+            else:
+                adam_pass(*(array[own] for array in common),
+                          *map(float, memory['adam']))
             try:
                 os.write(sys.stdout.fileno(), _DONE)
             except BrokenPipeError:  # nobody is there any more
                 return
+
+
+def _read(pipe):
+    """The next byte, or b'' where the pipe is closed.
+
+    A process that fell asleep wakes late, which for parts as short as these
+    is long; so it looks out for the byte for a while.
+    """
+    end = time.monotonic() + _AWAKE
+    while not select.select([pipe], [], [], 0)[0] and time.monotonic() < end:
+        os.sched_yield()
+    return pipe.read(1)
+
+
+def _learn(chain, memory, share):
+    """What is asked of a helper for a batch."""
+    chain.model.std = float(memory['std'])
+    learnt = chain.write_gradient(
+        *(memory[name] for name in ('images', 'labels', 'first', 'noise')),
+        share)
+    memory['loss'][...] = learnt.loss
+    memory['logits'][...] = learnt.logits
+    memory['drawn'][...] = learnt.drawn
 
 
 if __name__ == '__main__':

@@ -391,6 +391,8 @@ def _optimizer(chain, config, device, ranks):
         return optimizer.setup(FlatChain(chain)), None
     helpers = Helpers(chain, config,
                       config.training.batch_size // ranks.size)
+    if isinstance(optimizer, Adam):
+        optimizer.helpers = helpers
     flat = FlatChain(chain, helpers.weights, helpers.gradient)
     return optimizer.setup(flat), helpers
 

@@ -17,6 +17,7 @@ from ram.ram import build_ram
 from ram.streams import make_streams
 from ram.training import helpers
 from ram.training import run
+from ram.training.flat import Adam
 from ram.training.flat import FlatChain
 from ram.training.helpers import Helpers
 from ram.training.train_chain import TrainChain
@@ -38,7 +39,7 @@ def observe(chain, learner, images, labels):
          reinforce_reaches_core=True, first='random'),
     dict(threads=5, core='lstm', batch=2, policy='random'),
     dict(threads=2, core='rnn', batch=6, policy='frozen', glimpses=1)])
-def test_their_gradients_add_up_to_that_of_the_batch(case):
+def test_the_parts_add_up_to_the_iteration(case):
     config = make_config(
         {'threads': case['threads'], 'reinforce_weight': 0.7,
          'reward': case.get('reward', 'right'),
@@ -55,7 +56,10 @@ def test_their_gradients_add_up_to_that_of_the_batch(case):
     together = Helpers(chains[0], config, batch)
     flats = [FlatChain(chains[0], together.weights, together.gradient),
              FlatChain(chains[1])]
-    for flat in flats:
+    optimizers = [Adam(0.01), Adam(0.01)]
+    optimizers[0].helpers = together
+    for flat, optimizer in zip(flats, optimizers):
+        optimizer.setup(flat)
         flat.join_gradients()
     try:
         for step in range(3):
@@ -70,8 +74,14 @@ def test_their_gradients_add_up_to_that_of_the_batch(case):
             one, two = (flat.vector.grad for flat in flats)
             numpy.testing.assert_allclose(one, two, rtol=0,
                                           atol=2e-5 * abs(two).max())
-            for flat in flats:  # seen by the helpers with the next batch
-                flat.vector.array -= 0.1 * two
+            one[...] = two
+            for optimizer in optimizers:
+                optimizer.update()
+            numpy.testing.assert_array_equal(*(
+                flat.vector.array for flat in flats))
+            for name in 'mv':
+                numpy.testing.assert_array_equal(*(
+                    flat.vector.update_rule.state[name] for flat in flats))
     finally:
         together.close()
 
