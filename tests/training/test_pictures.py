@@ -168,7 +168,7 @@ def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
 
 def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
     stub = Stub(monkeypatch, scales=3)
-    stub.train(Trajectories(stub, str(tmp_path)), 70, 30)
+    stub.train(Trajectories(stub, str(tmp_path)), 36, 30)
     path = tmp_path / 'trajectories.gif'
     assert path.stat().st_size < 3e6
     assert 6 <= len(frames_of(path)[0]) <= 12
