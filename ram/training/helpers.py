@@ -65,9 +65,7 @@ class Helpers:
     """
 
     def __init__(self, chain, config, batch):
-        parts = min(config.training.threads, batch)
-        ends = [batch * part // parts for part in range(parts + 1)]
-        self._shards = [slice(*pair) for pair in zip(ends, ends[1:])]
+        self._shards = _parts(batch, min(config.training.threads, batch))
         self._batch = batch
         self._chain = chain
         weights = flatten(chain)
@@ -80,7 +78,7 @@ class Helpers:
         self.weights, self.gradient, *moments = common
         self.weights[...] = weights
         self.moments = dict(zip(('m', 'v'), moments))
-        self._slices = _slices(self._layout)
+        self._own = _parts(len(weights), len(self._shards))[0]
         self._processes = []
 
     def learn(self, images, labels):
@@ -135,7 +133,7 @@ class Helpers:
         for process, memory in zip(self._processes, self._memories):
             memory['adam'][...] = numbers
             self._tell(process, _ADAM)
-        adam_pass(*(array[self._slices[0]] for array in (
+        adam_pass(*(array[self._own] for array in (
             self.weights, self.gradient, *self.moments.values())), *numbers)
         for process in self._processes:
             self._await(process)
@@ -212,9 +210,8 @@ def _map(file, config, layout):
         for fields in _fields(config, layout)]
 
 
-def _slices(layout):
-    """What part of the weights each process updates, this one first."""
-    parts, count = 1 + len(layout['sizes']), layout['weights']
+def _parts(count, parts):
+    """A part of so many for each process, as slices: this one's is first."""
     ends = [count * part // parts for part in range(parts + 1)]
     return [slice(*pair) for pair in zip(ends, ends[1:])]
 
@@ -272,7 +269,7 @@ def main():
     chain = TrainChain(build_network(config, numpy.random.default_rng()),
                        config.training, {})
     FlatChain(chain, common[0], memory['gradient']).join_gradients()
-    own = _slices(layout)[1 + layout['number']]
+    own = _parts(len(common[0]), 1 + len(memories))[1 + layout['number']]
     share = len(memory['labels']) / layout['batch']
     # What is no longer finite is told by the process that learns.
     with numpy.errstate(all='ignore'):
