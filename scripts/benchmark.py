@@ -128,9 +128,16 @@ class Subject:
                  batch_size=self.config.training.batch_size)
 
     def images_per_second(self, work, iterations):
-        """Over several iterations; an inference is 500 images, not B."""
-        images = (len(self.labels) if work == self.infer
+        """Over several iterations; an inference is 500 images, not B.
+
+        Args:
+            work (str): ``floor``, ``fused``, ``steps`` or ``infer``.
+            iterations (int): How many.
+
+        """
+        images = (len(self.labels) if work == 'infer'
                   else self.config.training.batch_size)
+        work = getattr(self, work)
         self._wait()
         start = time.perf_counter()
         for _ in range(iterations):
@@ -143,20 +150,24 @@ class Subject:
             self.device.xp.cuda.Device().synchronize()
 
 
-def measure(subject, works, repeats, iterations):
+def measure(works, repeats, iterations):
     """Images/s of each work, which take turns in every repeat.
 
+    Args:
+        works (dict of any to (Subject, str)): What each does, by its name.
+        repeats (int): Turns.
+        iterations (int): In a turn.
+
     Returns:
-        dict of str to list of float: One figure a repeat.
+        dict of any to list of float: One figure a repeat.
 
     """
     found = {name: [] for name in works}
-    for name in works:  # warm-up
-        subject.images_per_second(getattr(subject, name), 3)
+    for subject, work in works.values():  # warm-up
+        subject.images_per_second(work, 3)
     for _ in range(repeats):
-        for name in works:
-            found[name].append(subject.images_per_second(
-                getattr(subject, name), iterations))
+        for name, (subject, work) in works.items():
+            found[name].append(subject.images_per_second(work, iterations))
     return found
 
 
@@ -176,7 +187,8 @@ def compare(name, config, device, args, ranks):
         works.insert(0, 'floor')
     if ranks.size > 1:  # they share the training alone
         works = ['fused']
-    found = measure(subject, works, args.repeats, args.iterations)
+    found = measure({work: (subject, work) for work in works}, args.repeats,
+                    args.iterations)
     row = {f'{work} images/s': summary(figures)
            for work, figures in found.items()}
     fused = numpy.array(found['fused'])
@@ -198,18 +210,19 @@ def growth(config, device, args):
     """
     found = {}
     for key, values in GROWTH.items():
-        rows = []
+        works = {}
         for value in values:
             subject = Subject(changed(config, key, value), device)
             subject.keep_batch()
-            speed = measure(subject, ['fused'], args.repeats,
-                            args.iterations)['fused']
+            works[value] = subject, 'fused'
+        speeds = measure(works, args.repeats, args.iterations)
+        found[key] = []
+        for value, (subject, _) in works.items():
             batch = subject.config.training.batch_size
-            rows.append({'value': value, 'ms': summary(
-                [1000 * batch / s for s in speed])})
+            found[key].append({'value': value, 'ms': summary(
+                [1000 * batch / speed for speed in speeds[value]])})
             print(f'{NAMES[key]:24} {value:6} '
-                  f'{rows[-1]["ms"]["median"]:10.2f} ms', flush=True)
-        found[key] = rows
+                  f'{found[key][-1]["ms"]["median"]:10.2f} ms', flush=True)
     return found
 
 

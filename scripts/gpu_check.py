@@ -58,10 +58,10 @@ def measure_speed(device, batches, repeats, iterations):
                                          f'training.cuda_graph={graph}'])
             # As many images as MNIST: an epoch's end is no more frequent.
             subject = benchmark.Subject(config, device, 60000)
-            figures[name] = benchmark.measure(
-                subject, ['fused'], repeats, iterations)['fused']
-        figures['infer'] = benchmark.measure(
-            subject, ['infer'], repeats, iterations)['infer']
+            figures.update(benchmark.measure(
+                {name: (subject, 'fused')}, repeats, iterations))
+        figures.update(benchmark.measure(
+            {'infer': (subject, 'infer')}, repeats, iterations))
         found[str(batch)] = {name: benchmark.summary(values)
                              for name, values in figures.items()}
     return found
