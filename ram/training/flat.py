@@ -137,6 +137,15 @@ class _AdamRule(adam.AdamRule):
         self._helpers = helpers
 
     def update_core_cpu(self, param):
+        """Updates a parameter and its moments, by the helpers if any.
+
+        Args:
+            param (chainer.Parameter): With its gradient.
+
+        Raises:
+            RamError: Where a helper has died.
+
+        """
         hp, state = self.hyperparam, self.state
         # alpha_t has the corrections for a young m and v.
         numbers = self.alpha_t, hp.beta1, hp.beta2, hp.eps
