@@ -1,8 +1,8 @@
 """The element-wise work of a rollout on the CPU, in place, in few passes.
 
 :mod:`ram.functions.kernels` has the same functions for a GPU. Every one writes
-into arrays that its caller owns. All arrays are of one dtype, (B, width) each,
-rows contiguous but perhaps a part of wider ones.
+into arrays that its caller owns. All arrays are of one dtype, most of them
+(B, width), rows contiguous but perhaps a part of wider ones.
 """
 
 import numpy
@@ -27,7 +27,7 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
     """A step of an LSTM from the sums of its gates.
 
     Args:
-        z (array): (B, 4 units), input, forget and output gate, and input,
+        z (array): (4, B, units), input, forget and output gate, and input,
             without bias; replaced by what they let through.
         b (array): (4 units,).
         c (array): (B, units).
@@ -37,10 +37,10 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
         *outs (arrays): (B, units), the next state h goes into each.
 
     """
-    i, f, o, a = _gates(z)
+    i, f, o, a = z
     # tanh(z) is 2 sigmoid(2 z) - 1, so one exponential does for all gates;
     # it takes half as long as a tanh. Where it overflows, a sigmoid is 0.
-    numpy.subtract(-b, z, out=z)
+    numpy.subtract(-b.reshape(4, 1, -1), z, out=z)
     a *= 2
     with numpy.errstate(over='ignore'):
         numpy.exp(z, out=z)
@@ -61,7 +61,7 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
     """Gradients of :func:`lstm`.
 
     Args:
-        z (array): (B, 4 units), as :func:`lstm` left it.
+        z (array): (4, B, units), as :func:`lstm` left it.
         c (array): (B, units), before the step.
         tanh_c (array): (B, units), after the step.
         dh (array): (B, units), of the next h.
@@ -69,34 +69,30 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
             that of c.
         dz (array): (B, 4 units), that of the sums goes there.
         room (array): (B, units), to work in.
-        slopes (array): (B, 3 units), likewise.
+        slopes (array): (3, B, units), likewise.
 
     """
-    units = c.shape[1]
-    i, f, o, a = _gates(z)
-    di, df, do, da = _gates(dz)
-    numpy.multiply(tanh_c, tanh_c, out=room)
-    numpy.subtract(1, room, out=room)
+    i, f, o, a = z
+    di, df, do, da = dz.reshape(len(dz), 4, -1).swapaxes(0, 1)
+    _slope_of_tanh(tanh_c, room)
     room *= o
     room *= dh
     dc += room
-    numpy.multiply(dc, a, out=di)
-    numpy.multiply(dc, c, out=df)
-    numpy.multiply(dh, tanh_c, out=do)
-    sigmoids = z[:, :3 * units]
-    numpy.subtract(1, sigmoids, out=slopes)
-    slopes *= sigmoids
-    dz[:, :3 * units] *= slopes
-    numpy.multiply(a, a, out=room)
-    numpy.subtract(1, room, out=room)
+    numpy.subtract(1, z[:3], out=slopes)
+    slopes *= z[:3]
+    for slope, factor, d, out in zip(slopes, (a, c, tanh_c), (dc, dc, dh),
+                                     (di, df, do)):
+        slope *= factor
+        numpy.multiply(slope, d, out=out)
+    _slope_of_tanh(a, room)
     room *= i
     numpy.multiply(room, dc, out=da)
     dc *= f
 
 
-def _gates(z):
-    units = z.shape[1] // 4
-    return (z[:, j * units:(j + 1) * units] for j in range(4))
+def _slope_of_tanh(y, out):
+    numpy.multiply(y, y, out=out)
+    numpy.subtract(1, out, out=out)
 
 
 def choose(z, b, noise, std, mean, drawn):

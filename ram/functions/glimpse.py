@@ -164,5 +164,4 @@ def _gather(planes, rows, columns):
 
 def _take(planes, index):
     """What lies at an index in memory, or at the nearer end of it."""
-    return numpy.lib.stride_tricks.as_strided(
-        planes, (planes.size,), (planes.itemsize,)).take(index, mode='clip')
+    return planes.ravel('K').take(index, mode='clip')

@@ -2,7 +2,8 @@
 
 One launch each, where CuPy's own operations would take several. Arrays are
 C-contiguous but for the rows of (B, width) ones, which may be a part of wider
-ones; their dtype is that of the first argument, float32 or float64.
+ones, and for an LSTM's gates, whose rows may lie one after another or side by
+side; their dtype is that of the first argument, float32 or float64.
 """
 
 import functools
@@ -141,22 +142,23 @@ __global__ void rectify_backward(int count, int width, const REAL* d,
              * (y[row * y_row + column] > (REAL)0 ? (REAL)1 : (REAL)0);
 }
 
-__global__ void lstm(int count, int units, REAL* z, const REAL* bias,
-                     const REAL* c, REAL* next_c, REAL* tanh_c, REAL* out,
-                     int out_row, REAL* copy, int copy_row)
+__global__ void lstm(int count, int units, REAL* z, int z_gate, int z_row,
+                     const REAL* bias, const REAL* c, REAL* next_c,
+                     REAL* tanh_c, REAL* out, int out_row, REAL* copy,
+                     int copy_row)
 {
     int index = INDEX;
     if (index >= count) return;
     int row = index / units, u = index % units;
-    REAL* sums = z + (long long)row * 4 * units + u;
+    REAL* sums = z + (long long)row * z_row + u;
     REAL i = sigmoid(sums[0] + bias[u]);
-    REAL f = sigmoid(sums[units] + bias[units + u]);
-    REAL o = sigmoid(sums[2 * units] + bias[2 * units + u]);
-    REAL a = tanh(sums[3 * units] + bias[3 * units + u]);
+    REAL f = sigmoid(sums[z_gate] + bias[units + u]);
+    REAL o = sigmoid(sums[2 * z_gate] + bias[2 * units + u]);
+    REAL a = tanh(sums[3 * z_gate] + bias[3 * units + u]);
     sums[0] = i;
-    sums[units] = f;
-    sums[2 * units] = o;
-    sums[3 * units] = a;
+    sums[z_gate] = f;
+    sums[2 * z_gate] = o;
+    sums[3 * z_gate] = a;
     REAL now = f * c[index] + i * a;
     REAL t = tanh(now);
     next_c[index] = now;
@@ -166,15 +168,17 @@ __global__ void lstm(int count, int units, REAL* z, const REAL* bias,
 }
 
 __global__ void lstm_backward(int count, int units, const REAL* z,
-                              const REAL* c, const REAL* tanh_c,
-                              const REAL* dh, int dh_row, REAL* dc, REAL* dz)
+                              int z_gate, int z_row, const REAL* c,
+                              const REAL* tanh_c, const REAL* dh, int dh_row,
+                              REAL* dc, REAL* dz)
 {
     int index = INDEX;
     if (index >= count) return;
     int row = index / units, u = index % units;
+    const REAL* gates = z + (long long)row * z_row + u;
+    REAL i = gates[0], f = gates[z_gate], o = gates[2 * z_gate];
+    REAL a = gates[3 * z_gate], t = tanh_c[index];
     long long at = (long long)row * 4 * units + u;
-    REAL i = z[at], f = z[at + units], o = z[at + 2 * units];
-    REAL a = z[at + 3 * units], t = tanh_c[index];
     REAL h = dh[row * dh_row + u];
     REAL d = dc[index] + (1 - t * t) * o * h;
     dz[at] = d * a * ((1 - i) * i);
@@ -244,6 +248,11 @@ def _row(array):
     return array.strides[0] // array.itemsize
 
 
+def _steps(z):
+    """Elements from one gate, and from one row, to the next."""
+    return tuple(step // z.itemsize for step in z.strides[:2])
+
+
 def sum_up(images, table):
     """See :func:`ram.functions.glimpse.summed_area_table`; fills ``table``."""
     batch, channels, height, width = images.shape
@@ -283,14 +292,14 @@ def rectify_backward(d, y, out):
 def lstm(z, b, c, next_c, tanh_c, room, *outs):
     """See :func:`ram.functions.elementwise.lstm`; one or two outs."""
     out, copy = outs[0], outs[-1]
-    _launch('lstm', c.size, z, c.shape[1], z, b, c, next_c, tanh_c, out,
+    _launch('lstm', c.size, z, c.shape[1], z, *_steps(z), b, c, next_c, tanh_c, out,
             _row(out), copy, _row(copy))
 
 
 def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
     """See :func:`ram.functions.elementwise.lstm_backward`."""
-    _launch('lstm_backward', c.size, z, c.shape[1], z, c, tanh_c, dh, _row(dh),
-            dc, dz)
+    _launch('lstm_backward', c.size, z, c.shape[1], z, *_steps(z), c, tanh_c,
+            dh, _row(dh), dc, dz)
 
 
 def choose(z, b, noise, std, mean, drawn):

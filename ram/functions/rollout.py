@@ -82,7 +82,7 @@ class Workspace:
         hidden = 0
         if weights.hidden_W is not None:
             hidden, units = weights.hidden_W.shape
-        gates = len(weights.core_W)
+        gates = len(weights.core_W) // units
         self.key = _key(xp, dtype, batch, channels, setting, weights)
         self.retina = make(T, B, setting.scales, channels, setting.size,
                            setting.size)
@@ -90,7 +90,7 @@ class Workspace:
         self.encoded = make(T, B, what + where)   # h_g and h_l
         self.x = make(T, B, g + units)            # g_t and h_{t-1}
         self.x[0, :, g:] = 0
-        self.z = make(T, B, gates)                # gates, or what is rectified
+        self.z = _sums(xp, make, T, B, gates, units)
         self.c = make(T + 1, B, units)
         self.c[0] = 0
         self.tanh_c = make(T, B, units)
@@ -100,15 +100,16 @@ class Workspace:
                                            make(B, hidden))
         self.mean = make(B, 2)
         # Backward.
-        self.dz = make(T, B, gates)
+        self.dz = make(T, B, gates * units)
         self.dx = make(B, g + units)
         self.dg = make(T, B, g)
         self.dc, self.dh = make(B, units), make(B, units)
-        self.slopes = make(B, 3 * units if setting.lstm else 0)
+        self.slopes = make(3 if setting.lstm else 0, B, units)
         self.d_encoded = make(T, B, what + where)
         self.d_hidden = make(T - 1, B, hidden)
         self.d_states = make(T - 1, B, units)
-        self.d_input, self.d_past = make(gates, g), make(gates, units)
+        self.d_input = make(gates * units, g)
+        self.d_past = make(gates * units, units)
         self._table = None
 
     def table(self, images):
@@ -118,6 +119,15 @@ class Workspace:
             self._table = None
         self._table = summed_area_table(images, self._table)
         return self._table
+
+
+def _sums(xp, make, T, B, gates, units):
+    """Room for the sums of the core's gates, (T, gates, B, units)."""
+    if xp is numpy:
+        # A gate in one piece of memory takes half as long as a part of rows.
+        return make(T, gates, B, units)
+    # One product serves for all of them.
+    return make(T, B, gates, units).swapaxes(1, 2)
 
 
 def _key(xp, dtype, batch, channels, setting, weights):
@@ -385,16 +395,16 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         xp.dot(encoded, out.T, out=ws.g)
         ops.rectify(ws.g, out_b, x[:, :g])
         if t == 0:  # the first state is zero
-            xp.dot(x[:, :g], core_W[:, :g].T, out=z)
+            _sum_up(xp, x[:, :g], core_W[:, :g], z)
         else:
-            xp.dot(x, core_W.T, out=z)
+            _sum_up(xp, x, core_W, z)
         last = t + 1 == setting.glimpses
         outs = [states[t]] if last else [states[t], ws.x[t + 1][:, g:]]
         if setting.lstm:
             ops.lstm(z, core_b, ws.c[t], ws.c[t + 1], ws.tanh_c[t], ws.h,
                      *outs)
         else:
-            ops.rectify(z, core_b, *outs)
+            ops.rectify(z[0], core_b, *outs)
         if last:
             break
         if not setting.chosen:
@@ -408,6 +418,16 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         xp.dot(h, weights.mean_W.T, out=ws.mean)
         ops.choose(ws.mean, weights.mean_b, noise[t], setting.std, means[t],
                    drawn[t + 1])
+
+
+def _sum_up(xp, x, W, z):
+    """z = x W^T, into (gates, B, units) as :func:`_sums` made them."""
+    gates, B, units = z.shape
+    if xp is numpy:
+        for sums, rows in zip(z, W.reshape(gates, units, -1)):
+            numpy.dot(x, rows.T, out=sums)
+    else:
+        xp.dot(x, W.T, out=z.swapaxes(0, 1).reshape(B, -1))
 
 
 def _rows(array):

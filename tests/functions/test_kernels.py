@@ -51,7 +51,7 @@ def assert_same(name, arrays, written, dtype):
     results = []
     for module in (elementwise, kernels):
         copies = [a[0].copy()[:, a[1]] if isinstance(a, tuple)
-                  else a.copy() if isinstance(a, numpy.ndarray) else a
+                  else a.copy('K') if isinstance(a, numpy.ndarray) else a
                   for a in arrays]
         getattr(module, name)(*copies)
         results.append([copies[i] for i in written])
@@ -78,15 +78,17 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
                             normal(batch, units), part(units)], [2, 3], dtype)
     assert_same('rectify_backward',
                 [part(units), part(units), normal(batch, units)], [2], dtype)
-    assert_same('lstm', [
-        normal(batch, 4 * units), normal(4 * units), normal(batch, units),
-        normal(batch, units), normal(batch, units), normal(batch, units),
-        normal(batch, units), part(units)], [0, 3, 4, 6, 7], dtype)
-    gates = rng.random((batch, 4 * units)).astype(dtype)
-    assert_same('lstm_backward', [
-        gates, normal(batch, units), numpy.tanh(normal(batch, units)),
-        part(units), normal(batch, units), normal(batch, 4 * units),
-        normal(batch, units), normal(batch, 3 * units)], [4, 5], dtype)
+    # Gate by gate, as on a CPU, and image by image, as on a GPU.
+    for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1)):
+        assert_same('lstm', [
+            z, normal(4 * units), normal(batch, units), normal(batch, units),
+            normal(batch, units), normal(batch, units), normal(batch, units),
+            part(units)], [0, 3, 4, 6, 7], dtype)
+        gates = abs(numpy.tanh(z))
+        assert_same('lstm_backward', [
+            gates, normal(batch, units), numpy.tanh(normal(batch, units)),
+            part(units), normal(batch, units), normal(batch, 4 * units),
+            normal(batch, units), normal(3, batch, units)], [4, 5], dtype)
     assert_same('choose', [normal(batch, 2), normal(2), normal(batch, 2), 0.3,
                            normal(batch, 2), normal(batch, 2)], [4, 5], dtype)
     assert_same('encode_location', [
