@@ -93,18 +93,17 @@ class Subject:
 
     def _record(self):
         """Notes the operands of every product of one fused iteration."""
-        dot = numpy.dot
+        def noting(product):
+            def note(a, b, out=None):
+                self.products.append((product, a.copy('K'), b.copy('K')))
+                return product(a, b, out=out)
+            return note
 
-        def noting(a, b, out=None):
-            self.products.append((a.copy('K'), b.copy('K')))
-            return dot(a, b, out=out)
-
-        numpy.dot = noting
-        try:
+        with mock.patch.multiple(numpy, dot=noting(numpy.dot),
+                                 matmul=noting(numpy.matmul)):
             self.updater.update()
-        finally:
-            numpy.dot = dot
-        self.products = [(a, b, dot(a, b)) for a, b in self.products]
+        self.products = [(product, a, b, product(a, b))
+                         for product, a, b in self.products]
 
     def keep_batch(self):
         """Takes the making of batches out of what is measured."""
@@ -113,8 +112,8 @@ class Subject:
         iterator.next = lambda: batch
 
     def floor(self):
-        for a, b, out in self.products:
-            numpy.dot(a, b, out=out)
+        for product, a, b, out in self.products:
+            product(a, b, out=out)
 
     def fused(self):
         self.updater.update()

@@ -139,9 +139,12 @@ def _read(images, locations, size, out):
              + rows * width + columns)
     # Beyond the border this reads some other pixel, which counts for nothing.
     patches = _take(images, first[:, None] + pixels.ravel()).reshape(out.shape)
-    rows, columns = rows[:, None] + side, columns[:, None] + side
-    inside = (((rows >= 0) & (rows < height))[:, :, None]
-              & ((columns >= 0) & (columns < width))[:, None, :])
+    # As floats: a product of two dtypes would go through a buffer.
+    down, across = (
+        ((places >= 0) & (places < end)).astype(out.dtype)
+        for places, end in ((rows[:, None] + side, height),
+                            (columns[:, None] + side, width)))
+    inside = down[:, :, None] * across[:, None, :]
     numpy.multiply(patches, inside[:, None], out=out)
 
 

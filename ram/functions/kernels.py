@@ -10,6 +10,8 @@ import functools
 
 import numpy
 
+GATES_APART = False  # in one row: one product serves for all gates
+
 _BLOCK = 128  # threads
 
 SOURCE = r'''
@@ -142,8 +144,9 @@ __global__ void rectify_backward(int count, int width, const REAL* d,
              * (y[row * y_row + column] > (REAL)0 ? (REAL)1 : (REAL)0);
 }
 
-__global__ void lstm(int count, int units, REAL* z, int z_gate, int z_row,
-                     const REAL* bias, const REAL* c, REAL* next_c,
+// Without the forget gate there are three, and nothing came before.
+__global__ void lstm(int count, int units, REAL* z, int gates, int z_gate,
+                     int z_row, const REAL* bias, const REAL* c, REAL* next_c,
                      REAL* tanh_c, REAL* out, int out_row, REAL* copy,
                      int copy_row)
 {
@@ -151,15 +154,21 @@ __global__ void lstm(int count, int units, REAL* z, int z_gate, int z_row,
     if (index >= count) return;
     int row = index / units, u = index % units;
     REAL* sums = z + (long long)row * z_row + u;
+    REAL kept = 0;
+    if (gates == 4) {
+        REAL f = sigmoid(sums[0] + bias[u]);
+        sums[0] = f;
+        kept = f * c[index];
+        sums += z_gate;
+        bias += units;
+    }
     REAL i = sigmoid(sums[0] + bias[u]);
-    REAL f = sigmoid(sums[z_gate] + bias[units + u]);
-    REAL o = sigmoid(sums[2 * z_gate] + bias[2 * units + u]);
-    REAL a = tanh(sums[3 * z_gate] + bias[3 * units + u]);
+    REAL o = sigmoid(sums[z_gate] + bias[units + u]);
+    REAL a = tanh(sums[2 * z_gate] + bias[2 * units + u]);
     sums[0] = i;
-    sums[z_gate] = f;
-    sums[2 * z_gate] = o;
-    sums[3 * z_gate] = a;
-    REAL now = f * c[index] + i * a;
+    sums[z_gate] = o;
+    sums[2 * z_gate] = a;
+    REAL now = kept + i * a;
     REAL t = tanh(now);
     next_c[index] = now;
     tanh_c[index] = t;
@@ -167,25 +176,32 @@ __global__ void lstm(int count, int units, REAL* z, int z_gate, int z_row,
     copy[row * copy_row + u] = o * t;
 }
 
-__global__ void lstm_backward(int count, int units, const REAL* z,
+__global__ void lstm_backward(int count, int units, const REAL* z, int gates,
                               int z_gate, int z_row, const REAL* c,
                               const REAL* tanh_c, const REAL* dh, int dh_row,
-                              REAL* dc, REAL* dz)
+                              REAL* dc, REAL* dz, int dz_row)
 {
     int index = INDEX;
     if (index >= count) return;
     int row = index / units, u = index % units;
-    const REAL* gates = z + (long long)row * z_row + u;
-    REAL i = gates[0], f = gates[z_gate], o = gates[2 * z_gate];
-    REAL a = gates[3 * z_gate], t = tanh_c[index];
-    long long at = (long long)row * 4 * units + u;
-    REAL h = dh[row * dh_row + u];
+    const REAL* let = z + (long long)row * z_row + u;
+    REAL* d_sums = dz + (long long)row * dz_row + u;
+    REAL f = 0;
+    if (gates == 4) {
+        f = let[0];
+        let += z_gate;
+        d_sums += units;
+    }
+    REAL i = let[0], o = let[z_gate], a = let[2 * z_gate];
+    REAL t = tanh_c[index], h = dh[row * dh_row + u];
     REAL d = dc[index] + (1 - t * t) * o * h;
-    dz[at] = d * a * ((1 - i) * i);
-    dz[at + units] = d * c[index] * ((1 - f) * f);
-    dz[at + 2 * units] = h * t * ((1 - o) * o);
-    dz[at + 3 * units] = (1 - a * a) * i * d;
-    dc[index] = d * f;
+    d_sums[0] = d * a * ((1 - i) * i);
+    d_sums[units] = h * t * ((1 - o) * o);
+    d_sums[2 * units] = (1 - a * a) * i * d;
+    if (gates == 4) {
+        d_sums[-units] = d * c[index] * ((1 - f) * f);
+        dc[index] = d * f;
+    }
 }
 
 __global__ void choose(int count, const REAL* z, const REAL* b,
@@ -248,9 +264,9 @@ def _row(array):
     return array.strides[0] // array.itemsize
 
 
-def _steps(z):
-    """Elements from one gate, and from one row, to the next."""
-    return tuple(step // z.itemsize for step in z.strides[:2])
+def _gates(z):
+    """How many there are, and elements from one, and from a row, to the next."""
+    return (len(z), *(step // z.itemsize for step in z.strides[:2]))
 
 
 def sum_up(images, table):
@@ -292,14 +308,14 @@ def rectify_backward(d, y, out):
 def lstm(z, b, c, next_c, tanh_c, room, *outs):
     """See :func:`ram.functions.elementwise.lstm`; one or two outs."""
     out, copy = outs[0], outs[-1]
-    _launch('lstm', c.size, z, c.shape[1], z, *_steps(z), b, c, next_c, tanh_c, out,
+    _launch('lstm', c.size, z, c.shape[1], z, *_gates(z), b, c, next_c, tanh_c, out,
             _row(out), copy, _row(copy))
 
 
 def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
     """See :func:`ram.functions.elementwise.lstm_backward`."""
-    _launch('lstm_backward', c.size, z, c.shape[1], z, *_steps(z), c, tanh_c,
-            dh, _row(dh), dc, dz)
+    _launch('lstm_backward', c.size, z, c.shape[1], z, *_gates(z), c, tanh_c,
+            dh, _row(dh), dc, dz, _row(dz))
 
 
 def choose(z, b, noise, std, mean, drawn):

@@ -84,13 +84,21 @@ class Workspace:
             hidden, units = weights.hidden_W.shape
         gates = len(weights.core_W) // units
         self.key = _key(xp, dtype, batch, channels, setting, weights)
+        apart = _operations(xp).GATES_APART
         self.retina = make(T, B, setting.scales, channels, setting.size,
                            setting.size)
         self.looked = make(T, B, 2)
         self.encoded = make(T, B, what + where)   # h_g and h_l
         self.x = make(T, B, g + units)            # g_t and h_{t-1}
         self.x[0, :, g:] = 0
-        self.z = _sums(xp, make, T, B, gates, units)
+        # The first step has nothing to forget, and no gate for it: the rows
+        # of the core begin with the next.
+        self.begin = units if setting.lstm else 0
+        self.z = []
+        for t in range(T):
+            count = gates - 1 if setting.lstm and t == 0 else gates
+            self.z.append(make(count, B, units) if apart
+                          else make(B, count, units).swapaxes(0, 1))
         self.c = make(T + 1, B, units)
         self.c[0] = 0
         self.tanh_c = make(T, B, units)
@@ -101,6 +109,7 @@ class Workspace:
         self.mean = make(B, 2)
         # Backward.
         self.dz = make(T, B, gates * units)
+        self.dz[0, :, :self.begin] = 0
         self.dx = make(B, g + units)
         self.dg = make(T, B, g)
         self.dc, self.dh = make(B, units), make(B, units)
@@ -108,8 +117,6 @@ class Workspace:
         self.d_encoded = make(T, B, what + where)
         self.d_hidden = make(T - 1, B, hidden)
         self.d_states = make(T - 1, B, units)
-        self.d_input = make(gates * units, g)
-        self.d_past = make(gates * units, units)
         self._table = None
 
     def table(self, images):
@@ -121,18 +128,9 @@ class Workspace:
         return self._table
 
 
-def _sums(xp, make, T, B, gates, units):
-    """Room for the sums of the core's gates, (T, gates, B, units)."""
-    if xp is numpy:
-        # A gate in one piece of memory takes half as long as a part of rows.
-        return make(T, gates, B, units)
-    # One product serves for all of them.
-    return make(T, B, gates, units).swapaxes(1, 2)
-
-
 def _key(xp, dtype, batch, channels, setting, weights):
     """All that the arrays of a workspace depend on."""
-    return (xp, numpy.dtype(dtype), batch, channels,
+    return (xp, _operations(xp), numpy.dtype(dtype), batch, channels,
             setting._replace(std=None),
             tuple(w is not None and w.shape for w in weights))
 
@@ -295,7 +293,7 @@ class Arranged(NamedTuple):
     """Weights as the products take them.
 
     Attributes:
-        core_W (array): Rows of the core gate by gate: input, forget and
+        core_W (array): Rows of the core gate by gate: forget, input and
             output gate, and the input.
         core_b (array): Likewise.
         out_W (array): (g, what + where): what is made of h_g and of h_l.
@@ -329,28 +327,31 @@ def arrange(weights, setting):
 
 
 def _by_gate(rows):
-    """Rows of all gates in turn, gate by gate: i, f, o, and the input."""
+    """Rows of an LSTM's gates in turn, gate by gate."""
     xp = chainer.backend.get_array_module(rows)
     out = xp.empty_like(rows)
-    turns, gates = _turns(rows), _gates(out)
-    gates[:3] = turns[1:]
-    gates[3] = turns[0]
+    for gate, turn in zip(_parts(out, 4), _turns(rows, 4)):
+        gate[...] = turn
     return out
 
 
-def _put_in_turn(out, rows):
+def _put_in_turn(out, rows, gates):
     """Undoes :func:`_by_gate`, into ``out``."""
-    turns, gates = _turns(out), _gates(rows)
-    turns[1:] = gates[:3]
-    turns[0] = gates[3]
+    for turn, gate in zip(_turns(out, gates), _parts(rows, gates)):
+        turn[...] = gate
 
 
-def _turns(rows):
-    return rows.reshape((-1, 4) + rows.shape[1:]).swapaxes(0, 1)
+def _turns(rows, gates):
+    """Each gate's rows, where they come in turn: f, i, o, and the input."""
+    if gates == 1:
+        return [rows]
+    turns = rows.reshape((-1, gates) + rows.shape[1:])
+    return [turns[:, j] for j in (2, 1, 3, 0)]
 
 
-def _gates(rows):
-    return rows.reshape((4, -1) + rows.shape[1:])
+def _parts(rows, gates):
+    """Each gate's rows, where they come gate by gate."""
+    return rows.reshape((gates, -1) + rows.shape[1:])
 
 
 def _operations(xp):
@@ -394,17 +395,16 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
         ops.rectify(ws.what, weights.what_b, encoded[:, :what])
         xp.dot(encoded, out.T, out=ws.g)
         ops.rectify(ws.g, out_b, x[:, :g])
+        inputs, W, b = x, core_W, core_b
         if t == 0:  # the first state is zero
-            _sum_up(xp, x[:, :g], core_W[:, :g], z)
-        else:
-            _sum_up(xp, x, core_W, z)
+            inputs, W, b = x[:, :g], core_W[ws.begin:, :g], core_b[ws.begin:]
+        _sum_up(xp, inputs, W, z, ops.GATES_APART)
         last = t + 1 == setting.glimpses
         outs = [states[t]] if last else [states[t], ws.x[t + 1][:, g:]]
         if setting.lstm:
-            ops.lstm(z, core_b, ws.c[t], ws.c[t + 1], ws.tanh_c[t], ws.h,
-                     *outs)
+            ops.lstm(z, b, ws.c[t], ws.c[t + 1], ws.tanh_c[t], ws.h, *outs)
         else:
-            ops.rectify(z[0], core_b, *outs)
+            ops.rectify(z[0], b, *outs)
         if last:
             break
         if not setting.chosen:
@@ -420,14 +420,13 @@ def forward(xp, ws, images, noise, drawn, locations, means, states, weights,
                    drawn[t + 1])
 
 
-def _sum_up(xp, x, W, z):
-    """z = x W^T, into (gates, B, units) as :func:`_sums` made them."""
-    gates, B, units = z.shape
-    if xp is numpy:
-        for sums, rows in zip(z, W.reshape(gates, units, -1)):
-            numpy.dot(x, rows.T, out=sums)
+def _sum_up(xp, x, W, z, apart):
+    """z = x W^T, where (gates, B, units) lie gate by gate or row by row."""
+    if apart:
+        for sums, rows in zip(z, _parts(W, len(z))):
+            xp.dot(x, rows.T, out=sums)
     else:
-        xp.dot(x, W.T, out=z.swapaxes(0, 1).reshape(B, -1))
+        xp.dot(x, W.T, out=z.swapaxes(0, 1).reshape(len(x), -1))
 
 
 def _rows(array):
@@ -478,22 +477,23 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
         if learns and setting.reaches_core and t < T - 1:
             parts.append(ws.d_states[t])
         dh = _sum(xp, parts, ws.dh)
+        dz = ws.dz[t] if t else ws.dz[0][:, ws.begin:]
         if setting.lstm:
-            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], dh, ws.dc,
-                              ws.dz[t], ws.h, ws.slopes)
+            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], dh, ws.dc, dz,
+                              ws.h, ws.slopes)
         else:
-            ops.rectify_backward(dh, states[t], ws.dz[t])
+            ops.rectify_backward(dh, states[t], dz)
         if t == 0:  # nothing came before
-            xp.dot(ws.dz[0], core_W[:, :g], out=ws.dg[0])
+            xp.dot(dz, core_W[ws.begin:, :g], out=ws.dg[0])
             d = ws.dg[0]
         else:
-            xp.dot(ws.dz[t], core_W, out=ws.dx)
+            xp.dot(dz, core_W, out=ws.dx)
             d, d_past = ws.dx[:, :g], ws.dx[:, g:]
         ops.rectify_backward(d, ws.x[t][:, :g], ws.dg[t])
     dz, dg, x, encoded, retina, looked = (
         a.reshape(T * a.shape[1], -1)
         for a in (ws.dz, ws.dg, ws.x, ws.encoded, ws.retina, ws.looked))
-    _backward_core(xp, ws, dz, x, grads, setting)
+    _backward_core(xp, ws, dz, x, grads, ops.GATES_APART)
     d_out = xp.dot(dg.T, encoded)
     grads['what_out_W'][...] = d_out[:, :what]
     grads['where_out_W'][...] = d_out[:, what:]
@@ -510,19 +510,23 @@ def backward(xp, ws, means, states, d_means, d_states, weights, arranged,
     grads['where_b'][...] = both[what:]
 
 
-def _backward_core(xp, ws, dz, x, grads, setting):
+def _backward_core(xp, ws, dz, x, grads, apart):
     """The core's weights, all steps at once."""
-    (_, g), batch = ws.d_input.shape, ws.dz.shape[1]
+    batch, g = ws.g.shape
+    gates = dz.shape[1] // ws.h.shape[1]
     d_W = grads['core_W']
-    put = _put_in_turn if setting.lstm else xp.copyto
-    xp.dot(dz.T, x[:, :g], out=ws.d_input)
-    put(d_W[:, :g], ws.d_input)
-    if setting.glimpses > 1:  # the first state is zero
-        xp.dot(dz[batch:].T, x[batch:, g:], out=ws.d_past)
-        put(d_W[:, g:], ws.d_past)
+    parts = [(dz, x[:, :g], d_W[:, :g])]
+    if len(dz) > batch:  # the first state is zero
+        parts.append((dz[batch:], x[batch:, g:], d_W[:, g:]))
     else:
         d_W[:, g:] = 0
-    put(grads['core_b'], dz.sum(axis=0))
+    for d, inputs, out in parts:
+        if apart:  # a product can go into part of a row
+            for turn, rows in zip(_turns(out, gates), _parts(d.T, gates)):
+                xp.matmul(rows, inputs, out=turn)
+        else:
+            _put_in_turn(out, xp.dot(d.T, inputs), gates)
+    _put_in_turn(grads['core_b'], dz.sum(axis=0), gates)
 
 
 def _sum(xp, parts, room):

@@ -4,7 +4,7 @@ import chainer
 from chainer.optimizers import adam
 import numpy
 
-_BLOCK = 2 ** 14  # elements: a block and what is made of it stay in the cache
+_BLOCK = 2 ** 15  # elements: a block and what is made of it stay in the cache
 
 
 def flatten(link):

@@ -79,16 +79,17 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
     assert_same('rectify_backward',
                 [part(units), part(units), normal(batch, units)], [2], dtype)
     # Gate by gate, as on a CPU, and image by image, as on a GPU.
-    for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1)):
+    for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1),
+              normal(3, batch, units), normal(batch, 3, units).swapaxes(0, 1)):
         assert_same('lstm', [
-            z, normal(4 * units), normal(batch, units), normal(batch, units),
+            z, normal(len(z) * units), normal(batch, units),
             normal(batch, units), normal(batch, units), normal(batch, units),
-            part(units)], [0, 3, 4, 6, 7], dtype)
-        gates = abs(numpy.tanh(z))
+            normal(batch, units), part(units)], [0, 3, 4, 6, 7], dtype)
         assert_same('lstm_backward', [
-            gates, normal(batch, units), numpy.tanh(normal(batch, units)),
-            part(units), normal(batch, units), normal(batch, 4 * units),
-            normal(batch, units), normal(3, batch, units)], [4, 5], dtype)
+            abs(numpy.tanh(z)), normal(batch, units),
+            numpy.tanh(normal(batch, units)), part(units),
+            normal(batch, units), part(len(z) * units), normal(batch, units),
+            normal(3, batch, units)], [4, 5][4 - len(z):], dtype)
     assert_same('choose', [normal(batch, 2), normal(2), normal(batch, 2), 0.3,
                            normal(batch, 2), normal(batch, 2)], [4, 5], dtype)
     assert_same('encode_location', [
