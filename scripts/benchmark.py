@@ -7,8 +7,9 @@
 
 Images are noise, so no data set is needed. `floor` is the matrix products of
 an iteration alone, through the same BLAS with the same threads, as they were
-recorded from a fused iteration; `steps` is the network run Link by Link. The
-three take turns in every repeat, and ratios are taken within a repeat. Run it
+recorded from a fused iteration; `steps` is the network run Link by Link. With
+training.threads above 1, `one thread` is the same training without helpers.
+All take turns in every repeat, and ratios are taken within a repeat. Run it
 alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
 import argparse
@@ -181,22 +182,26 @@ def compare(name, config, device, args, ranks):
     subject = Subject(config, device, ranks=ranks)
     # A training that stays on a GPU has no other form.
     stays = isinstance(subject.updater, DeviceUpdater)
-    works = ['fused', 'infer'] if stays else ['fused', 'steps', 'infer']
-    if subject.products and config.training.threads == 1:
-        works.insert(0, 'floor')
     if ranks.size > 1:  # they share the training alone
-        works = ['fused']
-    found = measure({work: (subject, work) for work in works}, args.repeats,
-                    args.iterations)
+        names = ['fused']
+    elif config.training.threads > 1:
+        names = ['one thread', 'fused']
+    else:
+        names = (['floor'] if subject.products else []) + (
+            ['fused', 'infer'] if stays else ['fused', 'steps', 'infer'])
+    works = {name: (subject, name) for name in names}
+    if 'one thread' in works:
+        works['one thread'] = (
+            Subject(changed(config, 'training.threads', 1), device), 'fused')
+    found = measure(works, args.repeats, args.iterations)
     row = {f'{work} images/s': summary(figures)
            for work, figures in found.items()}
     fused = numpy.array(found['fused'])
-    if 'steps' in found:
-        row['fused / steps'] = summary((fused / found['steps']).tolist())
-    if 'floor' in found:
-        row['fused / floor'] = summary((fused / found['floor']).tolist())
+    for other in 'steps', 'floor', 'one thread':
+        if other in found:
+            row[f'fused / {other}'] = summary((fused / found[other]).tolist())
     for what, figures in row.items() if ranks.rank == 0 else ():
-        print(f'{name:24} {what:16} {figures["median"]:10.2f}  '
+        print(f'{name:24} {what:20} {figures["median"]:10.2f}  '
               f'[{figures["least"]:.2f}, {figures["greatest"]:.2f}]',
               flush=True)
     return row

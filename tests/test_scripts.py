@@ -35,6 +35,20 @@ def test_benchmark(tmp_path):
     assert run(tmp_path, 'benchmark.py', 'no.yaml').returncode == 2
 
 
+def test_benchmark_of_two_threads(tmp_path):
+    (tmp_path / 'c.yaml').write_text(
+        'model: {glimpses: 2, core: rnn, core_units: 16}\n'
+        'training: {batch_size: 8, threads: 2}')
+    done = run(tmp_path, 'benchmark.py', 'c.yaml', '--repeats', '1',
+               '--iterations', '1', '--json', 'speed.json')
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / 'speed.json') as file:
+        row = json.load(file)['rows']['c']
+    one, both = (row[f'{name} images/s']['median']
+                 for name in ('one thread', 'fused'))
+    assert row['fused / one thread']['median'] == pytest.approx(both / one)
+
+
 @pytest.mark.skipif(chainer.backends.cuda.available, reason='there is CuPy')
 def test_gpu_check_without_a_gpu(tmp_path):
     done = run(tmp_path, 'gpu_check.py', '--out', 'gpu')
