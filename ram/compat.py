@@ -12,6 +12,10 @@ Chainer reads          gone since     put in its place
 ``pkg_resources``      setuptools 82  finds no package
 =====================  =============  ===========================
 
+The two modules take a third of a second to import, for a check that tells
+nothing here. Where they are installed and nobody has imported them yet, the
+ones put in their place serve while Chainer is imported, and go.
+
 CuPy 13 and 14 have every name that Chainer reads except those of cuDNN, which
 CuPy 14 dropped and Chainer does without. Two corners stay broken, as nothing
 here needs them: Categorical.log_prob with NumPy 2, the reader of Caffe models
@@ -60,23 +64,38 @@ def _put_name(module, name, value):
         setattr(module, name, value)
 
 
-def _put_module(name, **names):
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        try:
-            importlib.import_module(name)
-            return
-        except Exception:
-            # Not there, or of no use: an old pkg_resources, for one, breaks
-            # with AttributeError on Python 3.12.
-            pass
+_passing = []  # modules that go once Chainer is imported
+
+
+def _module(name, **names):
     # The spec keeps importlib.util.find_spec(name) working for others.
     module = importlib.util.module_from_spec(ModuleSpec(name, None))
     vars(module).update(names)
-    sys.modules[name] = module
+    return module
+
+
+def _put_modules(first, *children):
+    """A module, with its children, unless it is imported already."""
+    name = first.__name__
+    if sys.modules.get(name) is not None:
+        return
+    if importlib.util.find_spec(name) is not None:
+        _passing.extend([first, *children])
+    for module in first, *children:
+        sys.modules[module.__name__] = module
     parent, _, child = name.rpartition('.')
     if parent:
-        _put_name(sys.modules[parent], child, module)
+        setattr(sys.modules[parent], child, first)
+
+
+def _let_pass():
+    """Takes away modules that are installed."""
+    for module in _passing:
+        del sys.modules[module.__name__]
+        parent, _, child = module.__name__.rpartition('.')
+        if parent in sys.modules:
+            delattr(sys.modules[parent], child)
+    _passing.clear()
 
 
 def _complete_numpy():
@@ -89,9 +108,10 @@ def _complete_numpy():
         'others': [bool, object, bytes, str, numpy.void],
     })
     _put_name(numpy, 'float', float)
-    _put_module('numpy.distutils')
-    _put_module('numpy.distutils.system_info',
-                get_info=lambda *args, **kwargs: {})
+    system_info = _module('numpy.distutils.system_info',
+                          get_info=lambda *args, **kwargs: {})
+    _put_modules(_module('numpy.distutils', system_info=system_info),
+                 system_info)
 
 
 def _complete_pkg_resources():
@@ -108,17 +128,18 @@ def _complete_pkg_resources():
         def require(self, *requirements):
             raise DistributionNotFound(*requirements)
 
-    _put_module('pkg_resources',
-                ResolutionError=ResolutionError,
-                DistributionNotFound=DistributionNotFound,
-                VersionConflict=VersionConflict,
-                WorkingSet=WorkingSet,
-                require=WorkingSet().require,
-                get_distribution=WorkingSet().require,
-                # Not for Chainer: pytest and namespace packages call these
-                # wherever they see a pkg_resources.
-                fixup_namespace_packages=lambda *args, **kwargs: None,
-                declare_namespace=lambda *args, **kwargs: None)
+    _put_modules(_module(
+        'pkg_resources',
+        ResolutionError=ResolutionError,
+        DistributionNotFound=DistributionNotFound,
+        VersionConflict=VersionConflict,
+        WorkingSet=WorkingSet,
+        require=WorkingSet().require,
+        get_distribution=WorkingSet().require,
+        # Not for Chainer: pytest and namespace packages call these wherever
+        # they see a pkg_resources.
+        fixup_namespace_packages=lambda *args, **kwargs: None,
+        declare_namespace=lambda *args, **kwargs: None))
 
 
 def _silence_chainer():
@@ -152,3 +173,4 @@ _complete_numpy()
 _complete_pkg_resources()
 _silence_chainer()
 _import_chainer()
+_let_pass()

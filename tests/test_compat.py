@@ -76,31 +76,55 @@ def test_a_name_that_warns_is_kept_without_its_warning():
     assert 'name' not in vars(module)
 
 
-def test_a_module_that_is_there_is_kept():
+def test_a_module_that_is_imported_is_kept():
     kept = dict(vars(importlib.import_module('colorsys')))
-    compat._put_module('colorsys', rgb_to_yiq='new', new='new')
+    compat._put_modules(compat._module('colorsys', new='new'))
     assert vars(sys.modules['colorsys']) == kept
 
 
-@pytest.mark.parametrize('text', [None, 'import sys; sys.missing'])
-def test_a_missing_or_broken_module_is_put(text, tmp_path, monkeypatch):
+@pytest.mark.parametrize('text', [None, 'answer = "real"'])
+def test_a_module_is_put_and_stays_where_there_is_none(
+        text, tmp_path, monkeypatch):
     package = tmp_path / 'ram_test_package'
     package.mkdir()
     (package / '__init__.py').write_text('')
     if text:
-        (package / 'child.py').write_text(text)
+        (package / 'child').mkdir()
+        (package / 'child' / '__init__.py').write_text(text)
+        (package / 'child' / 'grandchild.py').write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     name = 'ram_test_package.child'
+    below = compat._module(name + '.grandchild', answer=42)
     try:
-        compat._put_module(name, answer=42)
+        compat._put_modules(
+            compat._module(name, answer=42, grandchild=below), below)
         parent = importlib.import_module('ram_test_package')
         assert importlib.import_module(name) is parent.child
         assert parent.child.answer == 42
+        assert parent.child.grandchild is importlib.import_module(
+            below.__name__)
         # Others may ask whether it is there.
         assert importlib.util.find_spec(name).name == name
+        compat._let_pass()
+        assert importlib.import_module(below.__name__).answer == (
+            'real' if text else 42)
+        assert parent.child.answer == ('real' if text else 42)
     finally:
-        sys.modules.pop(name, None)
-        sys.modules.pop('ram_test_package', None)
+        for each in below.__name__, name, 'ram_test_package':
+            sys.modules.pop(each, None)
+
+
+def test_what_is_installed_is_there_once_chainer_is_imported():
+    check(run('-W', 'ignore', '-c', '''
+import importlib.util
+import sys
+import ram.compat
+there = [name for name in ('numpy.distutils', 'pkg_resources')
+         if importlib.util.find_spec(name) is not None]
+assert not set(there) & set(sys.modules)
+for name in there:
+    assert importlib.import_module(name).__file__
+'''))
 
 
 def test_the_table_of_types_is_the_one_of_numpy_1(monkeypatch):
