@@ -11,6 +11,8 @@ import pytest
 
 import ram  # noqa: F401  (before any test imports Chainer)
 from ram.functions import kernels
+from ram.training.curves import Curves
+from ram.training.pictures import Trajectories
 
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), 'scripts')
@@ -35,6 +37,16 @@ def load_script(monkeypatch):
         return script
 
     return load
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Trainings leave their pictures out, which take most of a short one.
+
+    For tests of something else; others have them drawn.
+    """
+    monkeypatch.setattr(Curves, '_draw', lambda self: None)
+    monkeypatch.setattr(Trajectories, '_write', lambda self: None)
 
 
 # CUDA kernels as plain C++: a loop stands for the threads, of which none waits

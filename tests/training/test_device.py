@@ -218,6 +218,7 @@ def small(training=None, **data):
                        train_images=160, validation=40, **data)
 
 
+@pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
 def test_an_interrupted_run_ends_as_one_that_was_not(
         as_on_a_gpu, tmp_path, monkeypatch, schedule):
@@ -240,6 +241,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_run_begun_on_the_cpu_is_gone_on_with(threads_in_turn, tmp_path,
                                                 monkeypatch):
     config = small()
@@ -257,6 +259,7 @@ def test_a_run_begun_on_the_cpu_is_gone_on_with(threads_in_turn, tmp_path,
     assert train(config, tmp_path / 'run', resume=True).epoch
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_training_learns(as_on_a_gpu, tmp_path):
     config = make_config({'epochs': 12, 'learning_rate': 0.003},
                          {'core': 'rnn', 'core_units': 64,

@@ -86,6 +86,7 @@ def test_the_parts_add_up_to_the_iteration(case):
         together.close()
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
     config = make_config({'threads': 2, 'first_std': 0.3, 'epochs': 2})
     train(config, tmp_path / 'whole')

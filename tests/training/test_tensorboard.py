@@ -92,6 +92,7 @@ def test_what_is_shown(tmp_path):
     assert one != two
 
 
+@pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('policy', ['learned', 'frozen'])
 def test_gradient_norms(tmp_path, policy):
     config = make_config({'epochs': 1, 'clip': None}, {'policy': policy})
@@ -112,6 +113,7 @@ def test_gradient_norms(tmp_path, policy):
     assert (norms['location'] == 0) == (policy == 'frozen')
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
     config = make_config({'epochs': 4})
     train(config, tmp_path / 'whole', tensorboard=True)
@@ -140,6 +142,7 @@ def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
             assert value == two[tag, step], (tag, step)
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_it_may_begin_with_a_resumed_run(tmp_path, monkeypatch, recwarn):
     config = make_config()
     with monkeypatch.context() as patch:
