@@ -126,7 +126,7 @@ def test_something_is_done_with_every_block():
 def test_your_own_images(folder):
     path, printed = folder
     shapes, _ = errors(printed)
-    assert shapes < 10  # of four classes; README: 2.70
+    assert shapes < 10  # of four classes; README: 3.75
     with Image.open(path / 'seen.png') as picture:
         assert picture.width > 300
 
