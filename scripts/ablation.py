@@ -31,7 +31,7 @@ CHANGES = {
     'policy narrow from the start': ['training.first_std=null'],
     'policy starts less wide, at 0.12': ['training.first_std=0.12'],
     'first glimpse anywhere': ['model.first_location=random'],
-    'rewarded by the right class\'s probability': [
+    "rewarded by the right class's probability": [
         'training.reward=probability'],
     'linear location network, as in the paper': ['model.location_units=0'],
     'LSTM core': ['model.core=lstm'],
