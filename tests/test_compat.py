@@ -127,6 +127,18 @@ for name in there:
 '''))
 
 
+def test_what_is_installed_may_be_broken(tmp_path):
+    # As an old pkg_resources is on Python 3.12.
+    for name in 'pkg_resources', 'broken':
+        (tmp_path / f'{name}.py').write_text('import sys; sys.missing')
+    assert run('-c', 'import broken', cwd=tmp_path).returncode
+    assert check(run('-c', '''
+import ram.compat
+import chainer
+print(chainer.__version__)
+''', cwd=tmp_path)).strip()
+
+
 def test_the_table_of_types_is_the_one_of_numpy_1(monkeypatch):
     monkeypatch.delattr(numpy, 'sctypes')
     monkeypatch.setattr(numpy, '__getattr__', _no_attribute)

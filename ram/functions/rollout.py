@@ -89,8 +89,8 @@ class Workspace:
                            setting.size)
         self.looked = make(T, B, 2)
         self.encoded = make(T, B, what + where)   # h_g and h_l
-        self.x = make(T, B, g + units)            # g_t and h_{t-1}
-        self.x[0, :, g:] = 0
+        # g_t and h_{t-1}, which like c_{t-1} is not read in the first step.
+        self.x = make(T, B, g + units)
         # The first step has nothing to forget, and no gate for it: the rows
         # of the core begin with the next.
         self.begin = units if setting.lstm else 0
@@ -100,7 +100,6 @@ class Workspace:
             self.z.append(make(count, B, units) if apart
                           else make(B, count, units).swapaxes(0, 1))
         self.c = make(T + 1, B, units)
-        self.c[0] = 0
         self.tanh_c = make(T, B, units)
         self.hidden = make(T - 1, B, hidden)
         self.what, self.where = make(B, what), make(B, where)
@@ -130,7 +129,7 @@ class Workspace:
 
 def _key(xp, dtype, batch, channels, setting, weights):
     """All that the arrays of a workspace depend on."""
-    return (xp, _operations(xp), numpy.dtype(dtype), batch, channels,
+    return (_operations(xp), numpy.dtype(dtype), batch, channels,
             setting._replace(std=None),
             tuple(w is not None and w.shape for w in weights))
 

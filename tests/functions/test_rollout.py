@@ -99,6 +99,32 @@ def test_equals_links_in_float32(seed):
         assert abs(fused_gradients[name] - gradient).max() / scale < 1e-4, name
 
 
+@pytest.mark.parametrize('glimpses', [1, 4])
+@pytest.mark.parametrize('core', ['lstm', 'rnn'])
+def test_what_memory_held_before_does_not_matter(monkeypatch, core, glimpses):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, core=core, policy='learned',
+                                 glimpses=glimpses, scales=2)
+    arrays = inputs(model, channels, rng, batch=4)
+    links_, links_gradients = outputs_and_gradients(
+        model, model.forward_by_steps, arrays, 0)
+    empty = numpy.empty
+
+    def full(*args, **kwargs):
+        array = empty(*args, **kwargs)
+        if array.dtype.kind == 'f':
+            array.fill(numpy.nan)
+        return array
+
+    monkeypatch.setattr(numpy, 'empty', full)
+    fused, fused_gradients = outputs_and_gradients(model, model, arrays, 0)
+    for a, b in zip(fused, links_):
+        numpy.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    for name, gradient in links_gradients.items():
+        numpy.testing.assert_allclose(fused_gradients[name], gradient,
+                                      rtol=1e-10, atol=1e-10, err_msg=name)
+
+
 def test_two_rollouts_at_once_do_not_share_arrays():
     rng = numpy.random.default_rng(0)
     model, channels = make_model(rng, policy='learned', glimpses=3)
