@@ -32,5 +32,5 @@ setup(
         'test': ['hypothesis', 'pytest', 'pytest-cov', 'pytest-xdist>=3.7',
                  'tensorboardX>=2.6.2.2'],
     },
-    entry_points={'console_scripts': ['ram = ram.cli:main']},
+    entry_points={'console_scripts': ['ram = ram.commands.main:main']},
 )

@@ -12,7 +12,7 @@ def load(path, device='@numpy'):
     ::
 
         model = ram.load('pretrained:mnist')
-        result = model.look(images)
+        result = model.predict(images)
         result.classes, result.probabilities, result.locations
 
     A Link of your own that the network has must be imported before: the file
@@ -25,12 +25,12 @@ def load(path, device='@numpy'):
             number.
 
     Returns:
-        ram.look.Model
+        ram.api.Model
 
     Raises:
         RamError: Where there is no such file or device, or the file is
             damaged or no checkpoint.
 
     """
-    from ram.look import Model  # all else stays unread until it is needed
+    from ram.api import Model  # all else stays unread until it is needed
     return Model(path, device)

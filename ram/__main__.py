@@ -1,6 +1,6 @@
 import sys
 
-from ram.cli import main
+from ram.commands.main import main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -18,8 +18,8 @@ from ram.errors import RamError
 from ram.files import DAMAGED
 from ram.files import read_npz
 from ram.files import replacing
-from ram.networks import build_network
-from ram.streams import make_streams
+from ram.models.build import build_network
+from ram.random_streams import make_streams
 
 FORMAT = 1
 _META = 'ram.json'
@@ -34,7 +34,7 @@ class Checkpoint(NamedTuple):
     """A trained network and where it comes from.
 
     Attributes:
-        model (ram.ram.RAM): On the CPU.
+        model (ram.models.ram.RAM): On the CPU.
         config (ram.config.Config): The whole configuration.
         metrics (dict): What was measured when it was saved: ``epoch``,
             ``iteration`` and ``validation_error`` in %.
@@ -128,7 +128,7 @@ def save_checkpoint(path, model, config, metrics, dtype='float32'):
 
     Args:
         path (str): The file, ``.npz``.
-        model (ram.ram.RAM or ram.baselines.Baseline): On any device.
+        model (ram.models.ram.RAM or ram.models.comparison.Baseline): On any device.
         config (ram.config.Config): The whole configuration.
         metrics (dict): See :class:`Checkpoint`; plain JSON types.
         dtype (str): To store the weights in; ``float16`` halves the file.
@@ -193,7 +193,7 @@ def load_weights(path, model):
 
     Args:
         path (str): As for :func:`load_checkpoint`.
-        model (ram.ram.RAM): On the CPU; its weights are replaced.
+        model (ram.models.ram.RAM): On the CPU; its weights are replaced.
 
     Raises:
         RamError: As for :func:`load_checkpoint`, and where the arrays are not

@@ -17,7 +17,7 @@ import sys
 
 from make_media import fill
 from ram.errors import RamError
-from ram.evaluation import wilson_interval
+from ram.evaluation.evaluate import wilson_interval
 from ram.files import replacing
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -30,16 +30,16 @@ from ram.config import load_config
 from ram.data.splits import Split
 from ram.data.splits import Splits
 from ram.errors import RamError
-from ram.evaluation import evaluate
-from ram.ram import RAM
-from ram.streams import make_streams
-from ram.training.device import DeviceUpdater
-from ram.training.ranks import Alone
-from ram.training.ranks import COMMUNICATORS
-from ram.training.ranks import get_ranks
-from ram.training.run import build_trainer
-from ram.training.run import get_device
-from ram.training.run import versions
+from ram.evaluation.evaluate import evaluate
+from ram.models.ram import RAM
+from ram.random_streams import make_streams
+from ram.fast.device import DeviceUpdater
+from ram.training.distributed import SingleProcess
+from ram.training.distributed import COMMUNICATORS
+from ram.training.distributed import get_ranks
+from ram.training.build import build_trainer
+from ram.devices import get_device
+from ram.training.run_folder import versions
 
 STANDARD = ['mnist', 'translated', 'cluttered']
 GROWTH = {
@@ -69,7 +69,7 @@ def noise_splits(data, count=1024):
 class Subject:
     """A network in training on noise, and its matrix products."""
 
-    def __init__(self, config, device, count=1024, ranks=Alone()):
+    def __init__(self, config, device, count=1024, ranks=SingleProcess()):
         self.config = config
         self.device = device
         self.ranks = ranks

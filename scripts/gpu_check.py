@@ -23,12 +23,12 @@ from ram.config import load_config
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
-from ram.evaluation import evaluate
-from ram.evaluation import evaluation_streams
+from ram.evaluation.evaluate import evaluate
+from ram.evaluation.evaluate import evaluation_streams
 from ram.files import replacing
-from ram.training.run import get_device
+from ram.devices import get_device
 from ram.training.run import train
-from ram.training.run import versions
+from ram.training.run_folder import versions
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MNIST = os.path.join(TOP, 'configs', 'mnist.yaml')

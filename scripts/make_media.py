@@ -20,19 +20,19 @@ from PIL import Image
 import numpy
 
 from ram.checkpoint import load_checkpoint
-from ram.cli import main
+from ram.commands.main import main
 from ram.config import load_config
 from ram.config import reference
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
-from ram.evaluation import evaluation_streams
-from ram.evaluation import trajectories
+from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.evaluate import trajectories
 from ram.files import replacing
-from ram.gradient_map import gradient_map
-from ram.gradient_map import gradient_table
-from ram.networks import build_network
-from ram.streams import make_streams
+from ram.evaluation.gradient_map import gradient_map
+from ram.evaluation.gradient_map import gradient_table
+from ram.models.build import build_network
+from ram.random_streams import make_streams
 from ram.visualizations import architecture
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -26,7 +26,7 @@ from ram.checkpoint import PRETRAINED
 from ram.checkpoint import save_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
-from ram.evaluation import wilson_interval
+from ram.evaluation.evaluate import wilson_interval
 from ram.files import replacing
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -11,9 +11,9 @@ import numpy
 import pytest
 
 import ram  # noqa: F401  (before any test imports Chainer)
-from ram.functions import kernels
-from ram.training.curves import Curves
-from ram.training.pictures import Trajectories
+from ram.functions import cuda
+from ram.training.extensions.curves import Curves
+from ram.training.extensions.trajectory_film import Trajectories
 
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), 'scripts')
@@ -126,4 +126,4 @@ def threads_in_turn(_compiled, monkeypatch):
 
         return launch
 
-    monkeypatch.setattr(kernels, '_function', function)
+    monkeypatch.setattr(cuda, 'load_function', function)

@@ -17,11 +17,11 @@ from ram.data.mnist import data_root
 from ram.data.splits import fixed_canvases
 from ram.data.splits import load_splits
 from ram.errors import RamError
-from ram.evaluation import evaluate
-from ram.evaluation import evaluation_streams
+from ram.evaluation.evaluate import evaluate
+from ram.evaluation.evaluate import evaluation_streams
 from ram.files import replacing
-from ram.ram import build_ram
-from ram.streams import make_streams
+from ram.models.build import build_ram
+from ram.random_streams import make_streams
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -142,7 +142,7 @@ def header(shape, dtype='<f4'):
     return b'\x93NUMPY\1\0' + struct.pack('<H', len(text)) + text.encode()
 
 
-# What the fuzzer (scripts/fuzz.py) found, and what it was not to find.
+# What the fuzzer (scripts/checks/fuzz.py) found, and what it was not to find.
 @pytest.mark.parametrize('content, words', [
     (b'no header', 'core/linear/W is not an array'),
     (header((2 ** 70,)), 'too large'), (header((2 ** 40,)), ''),

@@ -248,7 +248,7 @@ chainer.Variable(numpy.zeros(1, 'f')).zerograd()
     (True, 'gone in Python 3.14', FutureWarning, 'chainer'),
     (True, 'cuDNN is not enabled.\nPlease', UserWarning,
      'chainer.backends.cuda'),
-    (False, '`np.float` is a deprecated alias', DeprecationWarning, 'ram.ram'),
+    (False, '`np.float` is a deprecated alias', DeprecationWarning, 'ram.models.ram'),
     (False, '`np.float` is a deprecated alias', DeprecationWarning,
      'chainerrl'),
     (False, "to_gpu is deprecated. Please use to_device('@cupy:N') instead.",
@@ -332,7 +332,7 @@ def test_the_command_without_chainer_is_plain(name, tmp_path):
         arguments = ['-m', 'ram', 'train']
     else:
         # What the installer writes.
-        (tmp_path / name).write_text('import sys\nfrom ram.cli import main\n'
+        (tmp_path / name).write_text('import sys\nfrom ram.commands.main import main\n'
                                      'sys.exit(main())\n')
         arguments = [str(tmp_path / name), 'train']
     result = run(*arguments, startup=WITHOUT_CHAINER, cwd=tmp_path)

@@ -10,13 +10,16 @@ import pytest
 from ram.config import config_from_dict
 from ram.data import canvas
 from ram.data.splits import load_splits
-from ram.functions import iteration
+from ram.fast import iteration
 from ram.functions.glimpse import glimpse
 from ram.functions.glimpse import summed_area_table
-from ram.ram import build_ram
-from ram.streams import make_streams
+from ram.models.build import build_ram
+from ram.random_streams import make_streams
+from ram.training import build
+from ram.devices import get_device
 from ram.training import run
-from ram.training.device import DeviceUpdater
+from ram.training.signals import StopTrigger
+from ram.fast.device import DeviceUpdater
 from ram.training.train_chain import TrainChain
 
 from training_runs import assert_same_run
@@ -35,7 +38,7 @@ pytestmark = [pytest.mark.gpu,
 
 @pytest.fixture
 def gpu():
-    return run.get_device('@cupy:0')
+    return get_device('@cupy:0')
 
 
 def to_cpu(array):
@@ -143,7 +146,7 @@ def make_config(case, **training):
                       **training}}, 'test')
 
 
-def build(config, device, out):
+def build_model(config, device, out):
     """A trainer's updater, chain and what it runs."""
     updater = begin(config, out, device)[0].updater
     assert isinstance(updater, DeviceUpdater)
@@ -155,7 +158,7 @@ def build(config, device, out):
 @pytest.mark.parametrize('updates', [1, 4])  # launched, and replayed
 def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
     config = make_config(case)
-    updater, chain, splits = build(config, gpu, tmp_path / 'run')
+    updater, chain, splits = build_model(config, gpu, tmp_path / 'run')
     for _ in range(updates - 1):
         updater.update()
     own = TrainChain(build_ram(config, make_streams(1)['weights']),
@@ -210,22 +213,22 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
         gpu, tmp_path, monkeypatch, stop):
     config = make_config(CASES[0])
     run.train(config, str(tmp_path / 'whole'), gpu, stream=io.StringIO())
-    call = run._Stop.__call__
+    call = StopTrigger.__call__
 
     def interrupted(self, trainer):
         if trainer.updater.iteration == stop:
             self.signal = 2
         return call(self, trainer)
 
-    monkeypatch.setattr(run._Stop, '__call__', interrupted)
+    monkeypatch.setattr(StopTrigger, '__call__', interrupted)
     run.train(config, str(tmp_path / 'parts'), gpu, stream=io.StringIO())
-    monkeypatch.setattr(run._Stop, '__call__', call)
+    monkeypatch.setattr(StopTrigger, '__call__', call)
     run.train(config, str(tmp_path / 'parts'), gpu, stream=io.StringIO(),
               resume=True)
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.parametrize('optimizer', list(run.OPTIMIZERS))
+@pytest.mark.parametrize('optimizer', list(build.OPTIMIZERS))
 def test_training_and_resuming(gpu, tmp_path, optimizer):
     values = {'data': {'name': 'synthetic', 'train_images': 300,
                        'validation': 100, 'test_images': 50},

@@ -53,7 +53,7 @@ def environment(folder):
     for name, text in (
             ('python', f'#!/bin/sh\nexec {sys.executable} "$@"\n'),
             ('ram', f'#!{sys.executable}\nimport sys\n'
-                    'from ram.cli import main\nsys.exit(main())\n')):
+                    'from ram.commands.main import main\nsys.exit(main())\n')):
         (folder / 'bin' / name).write_text(text)
         (folder / 'bin' / name).chmod(0o755)
     return dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=TOP,

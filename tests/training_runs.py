@@ -9,8 +9,10 @@ import chainer
 from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data.splits import load_splits
+from ram.training import build
 from ram.training import run
 
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPU = chainer.get_device('@numpy')
 
 
@@ -32,9 +34,9 @@ def train(config, out, **options):
 
 
 def begin(config, out, device=CPU, **options):
-    """A trainer that has not run, with its KeepBest and its Snapshot."""
+    """A trainer that has not run, with its SaveBest and its Snapshot."""
     os.mkdir(out)
-    return run.build_trainer(config, load_splits(config.data), str(out),
+    return build.build_trainer(config, load_splits(config.data), str(out),
                              device, io.StringIO(), **options)
 
 

@@ -8,7 +8,7 @@ import numpy
 from ram.data.canvas import shift
 from ram.data.canvas import warp
 from ram.data.splits import make_canvases
-from ram.streams import serialize_generator
+from ram.random_streams import serialize_generator
 
 
 class BatchIterator(chainer.dataset.Iterator):

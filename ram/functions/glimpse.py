@@ -3,7 +3,7 @@
 import chainer
 import numpy
 
-from ram.functions import kernels
+from ram.functions import glimpse_kernels
 
 
 def patch_start(locations, image_size, side):
@@ -54,7 +54,7 @@ def summed_area_table(images, out=None):
         if out is None:
             out = xp.empty((batch, channels, height + 1, width + 1),
                            'float64')
-        kernels.sum_up(xp.ascontiguousarray(images), out)
+        glimpse_kernels.sum_up(xp.ascontiguousarray(images), out)
         return out
     # A sum waits for the one before it, which keeps a processor idle; those
     # of many images, side by side, take a third of the time.
@@ -109,9 +109,9 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
     if scales > 1 and table is None:
         table = summed_area_table(images)
     if xp is not numpy:
-        kernels.glimpse(xp.ascontiguousarray(images),
-                        xp.ascontiguousarray(locations), factor, table,
-                        retina)
+        glimpse_kernels.glimpse(
+            xp.ascontiguousarray(images), xp.ascontiguousarray(locations),
+            factor, table, retina)
         return retina
     images = numpy.ascontiguousarray(images)
     _read(images, locations, size, retina[:, 0])

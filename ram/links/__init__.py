@@ -1,4 +1,3 @@
-"""The parts of the network, one Link each, named as in the paper."""
 
 from ram.links.action_network import ActionNetwork  # noqa: F401
 from ram.links.baseline_network import BaselineNetwork  # noqa: F401
@@ -7,5 +6,3 @@ from ram.links.core import RNNCore  # noqa: F401
 from ram.links.glimpse_network import GlimpseNetwork  # noqa: F401
 from ram.links.glimpse_sensor import GlimpseSensor  # noqa: F401
 from ram.links.location_network import LocationNetwork  # noqa: F401
-from ram.links.parts import import_module  # noqa: F401
-from ram.links.parts import make_part  # noqa: F401

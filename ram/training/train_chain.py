@@ -4,18 +4,18 @@ import chainer
 import chainer.functions as F
 
 from ram import links
-from ram.baselines import Baseline
-from ram.functions.rollout import RolloutFunction
-from ram.functions.rollout import Weights
+from ram.models.comparison import Baseline
+from ram.fast.rollout import RolloutFunction
+from ram.fast.rollout import Weights
 from ram.losses import hybrid_loss
 from ram.losses import HybridLoss
 from ram.losses import Terms
 from ram.losses import terms_of
 from ram.losses import weigh
-from ram.streams import serialize_generator
+from ram.random_streams import serialize_generator
 
 
-class Learnt(NamedTuple):
+class StepResult(NamedTuple):
     """What came of the images that a gradient was computed of.
 
     Attributes:
@@ -37,7 +37,7 @@ class TrainChain(chainer.Chain):
     includes that of the generators it draws from.
 
     Args:
-        model (ram.ram.RAM): The network.
+        model (ram.models.ram.RAM): The network.
         training (ram.config.TrainingConfig): The weights of the terms.
         streams (dict of str to numpy.random.Generator): ``location`` and
             ``noise`` are drawn from.
@@ -80,7 +80,7 @@ class TrainChain(chainer.Chain):
             logits, labels, rollout.drawn[1:], rollout.means, model.std,
             model.baseline(rollout.states[:-1]), self.reinforce_weight,
             self.baseline_weight, self.reward)
-        self.tell(labels, Learnt(loss, logits.array, rollout.drawn))
+        self.tell(labels, StepResult(loss, logits.array, rollout.drawn))
         return loss.total
 
     def learn(self, images, labels):
@@ -89,7 +89,7 @@ class TrainChain(chainer.Chain):
         The same as :meth:`forward` and the backward pass of its graph, which
         would take a tenth of an iteration; for a network that says so
         (:meth:`gradients_in_one`). Every parameter's ``grad`` is an array
-        already (:meth:`ram.training.flat.FlatChain.join_gradients`).
+        already (:meth:`ram.fast.flat.FlatChain.join_gradients`).
 
         Args:
             images (array): (B, C, H, W) float32 in [0, 1].
@@ -100,7 +100,7 @@ class TrainChain(chainer.Chain):
             images, labels, *self.draw(len(images))))
 
     def draw(self, batch):
-        """The chance of a batch, see :meth:`ram.ram.RAM.draw`."""
+        """The chance of a batch, see :meth:`ram.models.ram.RAM.draw`."""
         return self.model.draw(self._streams, batch)
 
     def write_gradient(self, images, labels, first, noise, share=1):
@@ -115,7 +115,7 @@ class TrainChain(chainer.Chain):
                 gradients of all parts add up to those of the batch.
 
         Returns:
-            Learnt
+            StepResult
 
         """
         model, xp = self.model, self.xp
@@ -148,7 +148,7 @@ class TrainChain(chainer.Chain):
             found.d_means if self.reinforce_weight else None,
             [None] * len(means) + [xp.dot(found.d_logits, action.W.array)],
             {name: w.grad for name, w in zip(names, weights)})
-        return Learnt(weigh(found, self.reinforce_weight,
+        return StepResult(weigh(found, self.reinforce_weight,
                             self.baseline_weight), logits, function.drawn)
 
     def gradients_in_one(self):
@@ -163,7 +163,7 @@ class TrainChain(chainer.Chain):
 
         Args:
             labels (array): (B,) int32.
-            learnt (Learnt): Of all of it.
+            learnt (StepResult): Of all of it.
 
         """
         loss = learnt.loss
@@ -194,7 +194,7 @@ class BaselineTrainChain(chainer.Chain):
     """A baseline with its loss, the cross-entropy.
 
     Args:
-        model (ram.baselines.Baseline): The network.
+        model (ram.models.comparison.Baseline): The network.
 
     """
 
@@ -230,7 +230,7 @@ def build_train_chain(model, training, streams):
     """The network with the loss that it is trained by.
 
     Args:
-        model (ram.ram.RAM or ram.baselines.Baseline): The network.
+        model (ram.models.ram.RAM or ram.models.comparison.Baseline): The network.
         training (ram.config.TrainingConfig): The weights of the terms.
         streams (dict of str to numpy.random.Generator): For the glimpses.
 

@@ -67,7 +67,7 @@ def sizes_of(model):
     """Reads a network's sizes off its Links.
 
     Args:
-        model (ram.ram.RAM): The network.
+        model (ram.models.ram.RAM): The network.
 
     Returns:
         Sizes
@@ -90,7 +90,7 @@ def draw_sensor(model, image, location):
     """Draws what the glimpse sensor makes of an image (Figure 1A).
 
     Args:
-        model (ram.ram.RAM): Its sensor is drawn.
+        model (ram.models.ram.RAM): Its sensor is drawn.
         image (array): (C, H, W) float32 in [0, 1].
         location (array): (2,) float32, (x, y) in [-1, 1].
 
@@ -169,7 +169,7 @@ def draw_glimpse_network(model, image, location):
     """Draws the glimpse network (Figure 1B).
 
     Args:
-        model (ram.ram.RAM): Its glimpse network is drawn.
+        model (ram.models.ram.RAM): Its glimpse network is drawn.
         image (array): (C, H, W) float32 in [0, 1], for the retina.
         location (array): (2,) float32, (x, y) in [-1, 1].
 
@@ -218,8 +218,8 @@ def draw_unrolled(model, trajectory):
     """Draws the network over time, as it looked at an image (Figure 1C).
 
     Args:
-        model (ram.ram.RAM): The network.
-        trajectory (ram.evaluation.Trajectory): By this network.
+        model (ram.models.ram.RAM): The network.
+        trajectory (ram.evaluation.evaluate.Trajectory): By this network.
 
     Returns:
         matplotlib.axes.Axes: In points, y downwards; those of the images
@@ -311,9 +311,9 @@ def draw_gradients(model, reached):
     """Draws what is sampled, and which gradient reaches which part.
 
     Args:
-        model (ram.ram.RAM): The network.
+        model (ram.models.ram.RAM): The network.
         reached (dict of str to set of str): By
-            :func:`ram.gradient_map.gradient_map`.
+            :func:`ram.evaluation.gradient_map.gradient_map`.
 
     Returns:
         matplotlib.axes.Axes: In points, y downwards.

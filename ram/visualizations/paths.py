@@ -19,7 +19,7 @@ def draw_whole_paths(trajectories, patch_sizes, title, class_names=None):
     of the same images make a film.
 
     Args:
-        trajectories (sequence of ram.evaluation.Trajectory): One an image,
+        trajectories (sequence of ram.evaluation.evaluate.Trajectory): One an image,
             all images of one size.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.

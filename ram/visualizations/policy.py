@@ -1,6 +1,6 @@
 """Pictures of a policy as a whole.
 
-The ``draw_*`` functions take what :mod:`ram.inspection` computes, make a
+The ``draw_*`` functions take what :mod:`ram.evaluation.inspect` computes, make a
 figure of their own and return its axes. :func:`save_pictures` writes them all.
 """
 
@@ -16,9 +16,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 import numpy
 
-from ram.evaluation import wilson_interval
+from ram.evaluation.evaluate import wilson_interval
 from ram.files import replacing
-from ram.inspection import saccade_histogram
+from ram.evaluation.inspect import saccade_histogram
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FAINT, FONT, GAP, INK
 from ram.visualizations.trajectories import GUESS
@@ -58,9 +58,9 @@ def save_pictures(folder, inspection, hardest, oddest, patch_sizes,
 
     Args:
         folder (str): Where to; it is there.
-        inspection (ram.inspection.Inspection): What to draw.
-        hardest (list of ram.evaluation.Trajectory): Those of highest loss.
-        oddest (list of ram.evaluation.Trajectory): Those whose path is the
+        inspection (ram.evaluation.inspect.Inspection): What to draw.
+        hardest (list of ram.evaluation.evaluate.Trajectory): Those of highest loss.
+        oddest (list of ram.evaluation.evaluate.Trajectory): Those whose path is the
             furthest from their class's; none where no path is chosen.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
@@ -171,7 +171,7 @@ def draw_accuracy(evaluation):
     """Draws the accuracy after each glimpse.
 
     Args:
-        evaluation (ram.evaluation.Evaluation): Of a RAM.
+        evaluation (ram.evaluation.evaluate.Evaluation): Of a RAM.
 
     Returns:
         list of matplotlib.axes.Axes: One; glimpses from 1 along x, % along y.
@@ -205,7 +205,7 @@ def draw_heat_maps(heat_map, digits=None, classes=None, class_names=None):
     """Draws where glimpses land: a column each glimpse, a row each class.
 
     Args:
-        heat_map (ram.inspection.HeatMap): What to draw.
+        heat_map (ram.evaluation.inspect.HeatMap): What to draw.
         digits (array): (K + 1, h, w) float, mean digits whose outline to
             draw, with their square, at (0, 0).
         classes (list of int): The rows, below that of all classes; all of
@@ -253,7 +253,7 @@ def draw_paths(paths, digits, classes=None, beyond=False, class_names=None):
     """Draws mean paths on mean digits, that of all classes first.
 
     Args:
-        paths (ram.inspection.Paths): In pixels of the digit.
+        paths (ram.evaluation.inspect.Paths): In pixels of the digit.
         digits (array): (K + 1, h, w) float: mean digits.
         classes (list of int): Which; all of them if left out.
         beyond (bool): Show half a digit around it too.
@@ -334,7 +334,7 @@ def draw_first_locations(first, aspect=1.):
     """Draws error and loss by first location.
 
     Args:
-        first (ram.inspection.FirstLocations): What to draw.
+        first (ram.evaluation.inspect.FirstLocations): What to draw.
         aspect (float): Width of the image by its height.
 
     Returns:

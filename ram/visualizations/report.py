@@ -14,7 +14,7 @@ import numpy
 from PIL import Image
 
 from ram.files import replacing
-from ram.inspection import numbers
+from ram.evaluation.inspect import numbers
 from ram.visualizations import sheet
 from ram.visualizations import trajectories as drawing
 from ram.visualizations.policy import save_pictures
@@ -30,10 +30,10 @@ def save_inspection(folder, inspection, examples, patch_sizes, origin,
 
     Args:
         folder (str): Where to; it is there.
-        inspection (ram.inspection.Inspection): What to show.
+        inspection (ram.evaluation.inspect.Inspection): What to show.
         examples (list of tuple): What to play: kind (str, see
-            :func:`ram.inspection.notable`), index of the image (int) and its
-            ram.evaluation.Trajectory.
+            :func:`ram.evaluation.inspect.notable`), index of the image (int) and its
+            ram.evaluation.evaluate.Trajectory.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
         origin (dict): Plain JSON types to keep with the numbers;

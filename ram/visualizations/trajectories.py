@@ -26,7 +26,7 @@ from PIL import Image
 
 from ram.files import replacing
 from ram.errors import RamError
-from ram.evaluation import Trajectory  # noqa: F401
+from ram.evaluation.evaluate import Trajectory  # noqa: F401
 from ram.functions.glimpse import patch_start
 from ram.visualizations import sheet
 from ram.visualizations.gif import GifWriter
@@ -77,7 +77,7 @@ def verdict(trajectory, class_names=None):
     """Whether the network was right in the end, in words.
 
     Args:
-        trajectory (ram.evaluation.Trajectory): One image's.
+        trajectory (ram.evaluation.evaluate.Trajectory): One image's.
         class_names (sequence of str): Names of the classes, numbers if left
             out.
 
@@ -100,7 +100,7 @@ def draw_scene(trajectory, patch_sizes, step=None, margin=None, ax=None):
     """Draws the image, the boxes of a glimpse, and the path so far.
 
     Args:
-        trajectory (ram.evaluation.Trajectory): One image's.
+        trajectory (ram.evaluation.evaluate.Trajectory): One image's.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
         step (int): The glimpse, from 0; the last one if left out.
@@ -125,7 +125,7 @@ def draw_verdict(ax, trajectory, class_names=None):
 
     Args:
         ax (matplotlib.axes.Axes): Of :func:`draw_scene`.
-        trajectory (ram.evaluation.Trajectory): The same.
+        trajectory (ram.evaluation.evaluate.Trajectory): The same.
         class_names (sequence of str): Names of the classes, numbers if left
             out.
 
@@ -141,7 +141,7 @@ def draw_retina(trajectory, step=None, horizontal=False, ax=None):
     """Draws what the network received of a glimpse, scale by scale.
 
     Args:
-        trajectory (ram.evaluation.Trajectory): One image's.
+        trajectory (ram.evaluation.evaluate.Trajectory): One image's.
         step (int): The glimpse, from 0; the last one if left out.
         horizontal (bool): Scales side by side, else one below the other.
         ax (matplotlib.axes.Axes): Where to; a figure of its own if left out.
@@ -161,7 +161,7 @@ def draw_probabilities(trajectory, step=None, class_names=None, limit=10,
     """Draws how likely the network takes each class after a glimpse.
 
     Args:
-        trajectory (ram.evaluation.Trajectory): One image's.
+        trajectory (ram.evaluation.evaluate.Trajectory): One image's.
         step (int): The glimpse, from 0; the last one if left out.
         class_names (sequence of str): Names of the classes, numbers if left
             out.
@@ -186,7 +186,7 @@ def draw_trajectory(trajectory, patch_sizes, step=None, class_names=None,
     """Draws scene, retina and probabilities of a glimpse, and the verdict.
 
     Args:
-        trajectory (ram.evaluation.Trajectory): One image's.
+        trajectory (ram.evaluation.evaluate.Trajectory): One image's.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
         step (int): The glimpse, from 0; if left out the last one, with the
@@ -220,7 +220,7 @@ def scene_size(trajectories, patch_sizes, room, pixels=1):
     """How large to draw a scene.
 
     Args:
-        trajectories (sequence of ram.evaluation.Trajectory): Whose boxes are
+        trajectories (sequence of ram.evaluation.evaluate.Trajectory): Whose boxes are
             to be seen, all images of one size.
         patch_sizes (sequence of int): Side of each scale in pixels.
         room (float): The longer side at most, in points.
@@ -250,7 +250,7 @@ def save_trajectories(path, trajectories, patch_sizes, class_names=None,
             a place for a number, such as ``frames/%02d.png``, stands for
             single frames of the animation: one a glimpse, from 1, and one
             with the verdict; their folder is made where it is missing.
-        trajectories (sequence of ram.evaluation.Trajectory): One an image.
+        trajectories (sequence of ram.evaluation.evaluate.Trajectory): One an image.
         patch_sizes (sequence of int): Side of each scale in pixels, the
             finest first.
         class_names (sequence of str): Names of the classes, numbers if left

@@ -5,7 +5,7 @@ import pytest
 from ram.config import config_from_dict
 from ram.data.batches import BatchIterator
 from ram.data.splits import Split
-from ram.streams import make_streams
+from ram.random_streams import make_streams
 
 
 def make(count=10, batch=4, seed=0, **data):

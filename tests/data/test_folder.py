@@ -8,7 +8,7 @@ import numpy
 from PIL import Image
 import pytest
 
-from ram.cli import main
+from ram.commands.main import main
 from ram.config import config_from_dict
 from ram.data import folder
 from ram.data.splits import load_splits
@@ -282,7 +282,7 @@ training: {epochs: 1, batch_size: 8}
     assert seen == [['Bee', 'ant', 'cat'], {'Bee', 'ant', 'cat'}]
     # From Python the folder need not be there.
     (tmp_path / 'x').rename(tmp_path / 'y')
-    result = ram.load('run/best.npz').look(numpy.zeros((9, 11), 'uint8'))
+    result = ram.load('run/best.npz').predict(numpy.zeros((9, 11), 'uint8'))
     assert result.names[0] in ('Bee', 'ant', 'cat')
     capsys.readouterr()
     for command in ('evaluate run/best.npz', 'train c.yaml'):

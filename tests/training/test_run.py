@@ -10,11 +10,15 @@ import numpy
 import pytest
 
 from ram import checkpoint
+from ram.training.extensions.check_finite import CheckFinite
 from ram.config import config_from_dict
 from ram.errors import RamError
+from ram.devices import get_device
 from ram.training import run
+from ram.training.run_folder import prepare_folder
+from ram.training.signals import StopTrigger
 from ram.training import train_chain
-from ram.training.extensions import LearningRate
+from ram.training.extensions.learning_rate import LearningRate
 
 from training_runs import arrays_of
 from training_runs import assert_same_run
@@ -49,18 +53,18 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
                           'average': 0.9 if schedule == 'plateau' else 0.0},
                          variant='translated', canvas=32)
     train(config, tmp_path / 'whole')
-    call = run._Stop.__call__
+    call = StopTrigger.__call__
     for stop in (3, 9, 11):  # in the first epoch, and later twice
         def interrupted(self, trainer, stop=stop):
             if trainer.updater.iteration == stop:
                 self.signal = signal.SIGINT
             return call(self, trainer)
 
-        monkeypatch.setattr(run._Stop, '__call__', interrupted)
+        monkeypatch.setattr(StopTrigger, '__call__', interrupted)
         outcome = train(config, tmp_path / 'parts',
                         resume=(tmp_path / 'parts').exists())
         assert outcome.interrupted == signal.SIGINT
-    monkeypatch.setattr(run._Stop, '__call__', call)
+    monkeypatch.setattr(StopTrigger, '__call__', call)
     outcome = train(config, tmp_path / 'parts', resume=True)
     assert not outcome.interrupted
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
@@ -77,7 +81,7 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
         if trainer.updater.iteration == 10:
             raise KeyboardInterrupt  # no chance to save anything
 
-    monkeypatch.setattr(run.Finite, '__call__', killed)
+    monkeypatch.setattr(CheckFinite, '__call__', killed)
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / 'parts')
     monkeypatch.undo()
@@ -117,7 +121,7 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     # And none at all.
     config = make_config({'epochs': 5})
     trainer, _, _ = begin(config, tmp_path / 'none')
-    for name in ('Validation', 'KeepBest', 'PrintReport'):
+    for name in ('Validation', 'SaveBest', 'PrintReport'):
         del trainer._extensions[name]
     trainer.run()
     runs = [arrays_of(tmp_path / name / 'snapshot.npz', 'snapshot')
@@ -318,7 +322,7 @@ def test_early_stopping(tmp_path, monkeypatch):
         def error(self):
             return next(errors)
 
-    monkeypatch.setattr('ram.training.extensions.evaluate',
+    monkeypatch.setattr('ram.training.extensions.validation.evaluate',
                         lambda *args, **kwargs: Result())
     outcome = train(make_config({'epochs': 10, 'early_stopping': 3}),
                     tmp_path / 'run')
@@ -410,7 +414,7 @@ def test_a_damaged_snapshot_is_named_and_the_one_before_used(
 
 def test_a_folder_has_one_process_at_a_time(tmp_path):
     config = make_config()
-    with run.prepare_folder(str(tmp_path / 'run'), config, False):
+    with prepare_folder(str(tmp_path / 'run'), config, False):
         with pytest.raises(RamError, match='another process'):
             train(config, tmp_path / 'run', resume=True)
     assert train(config, tmp_path / 'run', resume=True).epoch
@@ -445,4 +449,4 @@ def test_devices_that_are_not_there(name):
     if name.strip('@cupy:').isdigit() and chainer.backends.cuda.available:
         pytest.skip('there is a GPU')
     with pytest.raises(RamError, match='--device'):
-        run.get_device(name)
+        get_device(name)

@@ -5,9 +5,9 @@ import numpy
 import pytest
 
 from ram.config import config_from_dict
-from ram.ram import build_ram
-from ram.streams import make_streams
-from ram.training.flat import FlatChain
+from ram.models.build import build_ram
+from ram.random_streams import make_streams
+from ram.fast.flat import FlatChain
 from ram.training.train_chain import TrainChain
 
 

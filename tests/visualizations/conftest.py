@@ -1,8 +1,8 @@
 import numpy
 import pytest
 
-from ram import inspection
-from ram.evaluation import measure
+from ram.evaluation import inspect
+from ram.evaluation.evaluate import measure
 
 
 @pytest.fixture(scope='session')
@@ -19,18 +19,18 @@ def _made(glimpses=3, classes=4, canvas=True, size=(40, 30), count=60):
     shares = rng.dirichlet(numpy.ones(classes), (glimpses, count))
     digits = rng.random((classes + 1, 12, 10))
     digits[2] = 0
-    paths = inspection.mean_paths(points - 9, labels, classes)
-    return inspection.Inspection(
+    paths = inspect.mean_paths(points - 9, labels, classes)
+    return inspect.Inspection(
         evaluation=measure(shares, labels, 1), image_size=size,
         labels=labels, points=points,
-        on_image=inspection.heat_map(points, labels, classes, (0, 0),
+        on_image=inspect.heat_map(points, labels, classes, (0, 0),
                                      size[::-1]),
-        on_digit=inspection.heat_map(points - 9, labels, classes, (-5, -6),
+        on_digit=inspect.heat_map(points - 9, labels, classes, (-5, -6),
                                      (20, 24)) if canvas else None,
         inside=numpy.full(glimpses, 0.5) if canvas else None,
         digits=digits, paths=paths,
-        saccades=inspection.saccade_lengths(points),
-        first=inspection.FirstLocations(
+        saccades=inspect.saccade_lengths(points),
+        first=inspect.FirstLocations(
             numpy.array([-0.5, 0.5]), numpy.array([[10., 20], [30, 40]]),
             numpy.array([[.1, .2], [.3, .4]]), 10),
         loss=rng.random(count), deviation=rng.random(count))

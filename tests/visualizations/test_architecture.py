@@ -7,11 +7,11 @@ import pytest
 
 from ram.config import config_from_dict
 from ram.errors import RamError
-from ram.evaluation import evaluation_streams
-from ram.evaluation import trajectories
-from ram.gradient_map import gradient_map
-from ram.ram import build_ram
-from ram.streams import make_streams
+from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.evaluate import trajectories
+from ram.evaluation.gradient_map import gradient_map
+from ram.models.build import build_ram
+from ram.random_streams import make_streams
 from ram.visualizations.architecture import draw_glimpse_network
 from ram.visualizations.architecture import draw_gradients
 from ram.visualizations.architecture import draw_sensor

@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 import pytest
 
-from ram import inspection
-from ram.evaluation import Trajectory
+from ram.evaluation import inspect
+from ram.evaluation.evaluate import Trajectory
 from ram import RamError
 from ram.visualizations import policy as drawing
 
@@ -73,7 +73,7 @@ def test_paths(made):
 def test_saccades(made):
     lengths = made().saccades
     axes = drawing.draw_saccades(lengths)
-    counts, edges = inspection.saccade_histogram(lengths)
+    counts, edges = inspect.saccade_histogram(lengths)
     for ax, row, of in zip(axes, counts, lengths):
         bars = [bar.get_height() for bar in ax.patches]
         assert bars == row.tolist() and sum(bars) == 60

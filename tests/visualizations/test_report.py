@@ -12,7 +12,7 @@ import numpy
 from PIL import Image
 import pytest
 
-from ram.evaluation import Trajectory
+from ram.evaluation.evaluate import Trajectory
 from ram.visualizations import patch_boxes
 from ram.visualizations import save_inspection
 from ram.visualizations import sheet

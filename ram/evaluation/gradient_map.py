@@ -1,0 +1,73 @@
+"""Which term of the loss trains which part: asked of real backward passes."""
+
+import numpy
+
+from ram.config import config_from_dict
+from ram.losses import hybrid_loss
+from ram.models.build import build_ram
+from ram.random_streams import make_streams
+
+TERMS = ('action', 'reinforce', 'baseline')
+PARTS = ('glimpse', 'core', 'location', 'action', 'baseline')
+_TITLES = {'action': 'cross-entropy', 'reinforce': 'REINFORCE',
+           'baseline': 'baseline error'}
+
+
+def gradient_map(model, images, labels, streams):
+    """Finds the parts of a network that each term of the loss reaches.
+
+    Args:
+        model (ram.models.ram.RAM): Two glimpses at least.
+        images (array): (B, C, H, W) float32 in [0, 1].
+        labels (array): (B,) int32.
+        streams (dict of str to numpy.random.Generator): Drawn from.
+
+    Returns:
+        dict of str to set of str: For each of ``TERMS`` those of ``PARTS``
+        of which some parameter has a gradient other than zero.
+
+    """
+    reached = {}
+    for term in TERMS:
+        rollout = model(images, *model.draw(streams, len(images)))
+        loss = hybrid_loss(
+            model.action(rollout.states[-1]), labels, rollout.drawn[1:],
+            rollout.means, model.std, model.baseline(rollout.states[:-1]))
+        model.cleargrads()
+        getattr(loss, term).backward()
+        reached[term] = {
+            part for part in PARTS
+            if any(param.grad is not None and param.grad.any()
+                   for param in getattr(model, part).params())}
+    return reached
+
+
+def gradient_table():
+    """The map of a small network, for both values of the switch.
+
+    Returns:
+        str: A Markdown table.
+
+    """
+    lines = ['| term of the loss | ' + ' | '.join(
+        f'{part} network' if part != 'core' else part for part in PARTS)
+        + ' |', '|---' * (len(PARTS) + 1) + '|']
+    for switch in (False, True):
+        config = config_from_dict(
+            {'training': {'reinforce_reaches_core': switch},
+             'model': {'glimpses': 3, 'core_units': 32}}, 'gradient map')
+        streams = make_streams(0)
+        rng = numpy.random.default_rng(0)
+        reached = gradient_map(
+            build_ram(config, streams['weights']),
+            rng.random((16, 1, 28, 28), 'float32'),
+            rng.integers(10, size=16).astype('int32'), streams)
+        for term in TERMS:
+            if switch and term != 'reinforce':
+                continue
+            title = _TITLES[term] + (
+                ', `reinforce_reaches_core: true`' if switch else '')
+            lines.append(f'| {title} | ' + ' | '.join(
+                'yes' if part in reached[term] else '–' for part in PARTS)
+                + ' |')
+    return '\n'.join(lines)

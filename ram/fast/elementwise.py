@@ -1,0 +1,133 @@
+"""The element-wise work of a rollout on the CPU, in place, in few passes.
+
+:mod:`ram.fast.kernels` has the same functions for a GPU. Every one writes
+into arrays that its caller owns. All arrays are of one dtype, most of them
+(B, width), rows contiguous but perhaps a part of wider ones.
+"""
+
+import numpy
+
+# The sums of an LSTM's gate lie in one piece of memory: a pass over them takes
+# half as long as over a part of rows.
+GATES_APART = True
+
+
+def rectify(z, b, *outs):
+    """out = Rect(z + b), into each of ``outs``; z is used up."""
+    # max(z, -b) + b is the same to the bit, and a row of numbers to compare
+    # with is faster than one.
+    numpy.maximum(z, -b, out=z)
+    for out in outs:
+        numpy.add(z, b, out=out)
+
+
+def rectify_backward(d, y, out):
+    """Gradient of ``y = Rect(z)`` with respect to z."""
+    # A product of two dtypes would go through a buffer.
+    numpy.multiply(d, (y > 0).astype(d.dtype), out=out)
+
+
+def lstm(z, b, c, next_c, tanh_c, room, *outs):
+    """A step of an LSTM from the sums of its gates.
+
+    Args:
+        z (array): (4, B, units), forget, input and output gate, and input,
+            without bias; replaced by what they let through. Without the
+            forget gate, (3, B, units), nothing came before.
+        b (array): (4 units,), or (3 units,).
+        c (array): (B, units); not read where there is no forget gate.
+        next_c (array): (B, units), the next c goes there.
+        tanh_c (array): (B, units), its tanh goes there.
+        room (array): (B, units), to work in.
+        *outs (arrays): (B, units), the next state h goes into each.
+
+    """
+    i, o, a = z[-3:]
+    # tanh(z) is 2 sigmoid(2 z) - 1, so one exponential does for all gates;
+    # it takes half as long as a tanh. Where it overflows, a sigmoid is 0.
+    numpy.subtract(-b.reshape(len(z), 1, -1), z, out=z)
+    a *= 2
+    with numpy.errstate(over='ignore'):
+        numpy.exp(z, out=z)
+    z += 1
+    numpy.reciprocal(z, out=z)
+    a *= 2
+    a -= 1
+    numpy.multiply(i, a, out=next_c)
+    if len(z) == 4:
+        numpy.multiply(z[0], c, out=room)
+        next_c += room
+    numpy.tanh(next_c, out=tanh_c)
+    numpy.multiply(o, tanh_c, out=outs[0])
+    for out in outs[1:]:
+        out[...] = outs[0]
+
+
+def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
+    """Gradients of :func:`lstm`.
+
+    Args:
+        z (array): (4, B, units) or (3, B, units), as :func:`lstm` left it.
+        c (array): (B, units), before the step.
+        tanh_c (array): (B, units), after the step.
+        dh (array): (B, units), of the next h.
+        dc (array): (B, units), of the next c but by way of h; replaced by
+            that of c, where there is a forget gate.
+        dz (array): (B, 4 units) or (B, 3 units), that of the sums goes
+            there.
+        room (array): (B, units), to work in.
+        slopes (array): (3, B, units), likewise.
+
+    """
+    i, o, a = z[-3:]
+    *d_sigmoids, da = dz.reshape(len(dz), len(z), -1).swapaxes(0, 1)
+    _slope_of_tanh(tanh_c, room)
+    room *= o
+    room *= dh
+    dc += room
+    sigmoids, slopes = z[:-1], slopes[-len(d_sigmoids):]
+    numpy.subtract(1, sigmoids, out=slopes)
+    slopes *= sigmoids
+    # From the last, for the forget gate may be missing.
+    for slope, factor, d, out in zip(
+            slopes[::-1], (tanh_c, a, c), (dh, dc, dc), d_sigmoids[::-1]):
+        slope *= factor
+        numpy.multiply(slope, d, out=out)
+    _slope_of_tanh(a, room)
+    room *= i
+    numpy.multiply(room, dc, out=da)
+    if len(z) == 4:
+        dc *= z[0]
+
+
+def _slope_of_tanh(y, out):
+    numpy.multiply(y, y, out=out)
+    numpy.subtract(1, out, out=out)
+
+
+def choose(z, b, noise, std, mean, drawn):
+    """The policy: mean = tanh(z + b), drawn = mean + std noise; uses z up."""
+    z += b
+    numpy.tanh(z, out=mean)
+    numpy.multiply(noise, std, out=drawn)
+    drawn += mean
+
+
+def encode_location(drawn, W, b, looked, locations, room, out):
+    """Clips locations to the image and encodes them: Rect(Linear(l)).
+
+    Args:
+        drawn (array): (B, 2) as drawn.
+        W (array): (units, 2).
+        b (array): (units,).
+        looked (array): (B, 2), the clipped ones go there.
+        locations (array): (B, 2), and there.
+        room (array): (B, units), to work in.
+        out (array): (B, units), what they are encoded as goes there.
+
+    """
+    numpy.maximum(drawn, -1, out=looked)
+    numpy.minimum(looked, 1, out=looked)
+    locations[...] = looked
+    numpy.dot(looked, W.T, out=room)
+    rectify(room, b, out)

@@ -1,0 +1,81 @@
+"""The learning rate over the epochs."""
+
+import math
+
+import chainer
+from chainer.training import extension
+
+
+class LearningRate(extension.Extension):
+    """Sets the learning rate before every update.
+
+    It is computed from the epochs passed, so that a resumed run goes on at
+    the very rate. Only ``plateau`` has a state, which is saved.
+
+    Args:
+        optimizer (chainer.Optimizer): Its rate is set.
+        training (ram.config.TrainingConfig): The schedule.
+
+    """
+
+    trigger = 1, 'iteration'
+    priority = extension.PRIORITY_EDITOR
+
+    def __init__(self, optimizer, training):
+        self._optimizer = optimizer
+        # Adam's lr is a derived value; its alpha is the rate.
+        self._name = 'alpha' if hasattr(optimizer, 'alpha') else 'lr'
+        self._training = training
+        self._share = 1.0
+        self._best = math.inf
+        self._waited = 0
+
+    def initialize(self, trainer):
+        self._set(trainer)
+
+    def __call__(self, trainer):
+        error = trainer.observation.get('validation/main/error')
+        if self._training.schedule == 'plateau' and error is not None:
+            self._watch(error)
+        rate = self._set(trainer)
+        chainer.report({'learning_rate': rate})
+
+    def _watch(self, error):
+        training = self._training
+        if error < self._best:
+            self._best, self._waited = error, 0
+            return
+        self._waited += 1
+        if self._waited >= training.plateau_patience:
+            self._share = max(self._share * training.step_factor,
+                              training.final_rate)
+            self._waited = 0
+
+    def _set(self, trainer):
+        rate = self.at(trainer.updater.epoch_detail)
+        setattr(self._optimizer, self._name, rate)
+        return rate
+
+    def at(self, epoch):
+        """The rate after so many epochs (float), fractions counted."""
+        training = self._training
+        if training.schedule == 'cosine':
+            share = training.final_rate + (1 - training.final_rate) * (
+                half_cosine(epoch, training.epochs))
+        elif training.schedule == 'step':
+            share = training.step_factor ** sum(
+                epoch >= step for step in training.step_epochs)
+        else:
+            share = self._share
+        return training.learning_rate * share
+
+    def serialize(self, serializer):
+        self._share = float(serializer('share', self._share))
+        self._best = float(serializer('best', self._best))
+        self._waited = int(serializer('waited', self._waited))
+
+
+def half_cosine(epoch, epochs):
+    """From 1 at the start to 0 after so many epochs."""
+    passed = min(epoch / epochs, 1)
+    return (1 + math.cos(math.pi * passed)) / 2

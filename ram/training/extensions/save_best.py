@@ -1,0 +1,55 @@
+"""Checkpoints of the last and the best measured epoch."""
+
+import math
+import os
+
+from chainer.training import extension
+
+from ram import checkpoint
+
+
+class SaveBest(extension.Extension):
+    """Writes the model when it was measured, and the best one apart.
+
+    Args:
+        model (ram.models.ram.RAM): The network.
+        config (ram.config.Config): Goes into the checkpoints.
+        writes (bool): Whether this process writes them.
+
+    Attributes:
+        error (float): The least validation error so far, in %.
+        epoch (int): The epoch that reached it.
+
+    """
+
+    trigger = 1, 'epoch'
+    priority = extension.PRIORITY_EDITOR
+
+    def __init__(self, model, config, writes):
+        self._model = model
+        self._config = config
+        self._writes = writes
+        self.error = math.inf
+        self.epoch = 0
+
+    def __call__(self, trainer):
+        error = trainer.observation.get('validation/main/error')
+        if error is None:  # not measured after this epoch
+            return
+        metrics = {'epoch': trainer.updater.epoch,
+                   'iteration': trainer.updater.iteration,
+                   'validation_error': error}
+        # Of equals the later one, which had the lower learning rate.
+        if error <= self.error:
+            self.error, self.epoch = error, trainer.updater.epoch
+            self._save(trainer, 'best.npz', metrics)
+        self._save(trainer, 'last.npz', metrics)
+
+    def _save(self, trainer, name, metrics):
+        if self._writes:
+            checkpoint.save_checkpoint(os.path.join(trainer.out, name),
+                                       self._model, self._config, metrics)
+
+    def serialize(self, serializer):
+        self.error = float(serializer('error', self.error))
+        self.epoch = int(serializer('epoch', self.epoch))

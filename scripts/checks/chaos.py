@@ -1,0 +1,185 @@
+"""Kills a training again and again, and compares it with one left in peace.
+
+    python scripts/checks/chaos.py --kills 50
+    python scripts/checks/chaos.py --kills 20 --full-disk
+
+A short training (cluttered digits that the program draws itself) is run to its
+end without a disturbance. Then it is run again and ended by SIGKILL at a random
+moment, gone on with, killed again, and so on; each time it comes to its end it
+must equal the first bit for bit: weights, optimizer, generators, log and best
+checkpoint. With --full-disk every life also has a random limit on the size of
+its files, which a snapshot soon meets: that must end in one line and exit
+status 2, and nothing saved before may be lost. Exit status 1 if anything
+differs.
+"""
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from ram.checkpoint import read_arrays
+from ram.errors import RamError
+
+CONFIG = """\
+data:
+  name: synthetic
+  variant: cluttered
+  canvas: [40, 40]
+  train_images: 1000
+  validation: 200
+  test_images: 50
+model:
+  glimpses: 4
+  core: lstm
+  core_units: 64
+  first_location: near_center
+training:
+  epochs: {epochs}
+  batch_size: 32
+  average: 0.99
+  first_std: 0.3
+  schedule: plateau
+  plateau_patience: 2
+  snapshot_minutes: 0.003
+"""
+# What a run needs to go on, and what it leaves: what is not of these is time.
+KEPT = {'snapshot.npz': 'snapshot', 'best.npz': 'checkpoint',
+        'last.npz': 'checkpoint'}
+
+
+def start(folder, out, limit=None):
+    """Starts the training, or goes on with it; returns the process."""
+    def preexec():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ram', 'train',
+         os.path.join(folder, 'chaos.yaml'), '--out', out, '--resume'],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        preexec_fn=preexec if limit else None)
+
+
+def contents(out):
+    """All that must be equal, by name: bytes of arrays, and the log."""
+    found = {}
+    for name, kind in KEPT.items():
+        arrays, meta = read_arrays(os.path.join(out, name), kind)
+        found.update({
+            f'{name}:{key}': array.tobytes() for key, array in arrays.items()
+            if 'elapsed' not in key and 'LogReport' not in key
+            and 'plot' not in key})
+        found[f'{name}:meta'] = json.dumps(meta, sort_keys=True).encode()
+    with open(os.path.join(out, 'log')) as file:
+        for entry in json.load(file):
+            entry.pop('elapsed_time')
+            found[f'log of epoch {entry["epoch"]}'] = json.dumps(
+                entry, sort_keys=True).encode()
+    return found
+
+
+def reached(out):
+    """The iteration of the newest snapshot, as a resumed run will see it."""
+    for name in ('snapshot.npz', 'snapshot-before.npz'):
+        try:
+            return read_arrays(os.path.join(out, name),
+                               'snapshot')[1]['iteration']
+        except RamError:
+            continue
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument('--kills', type=int, default=50, metavar='N')
+    parser.add_argument('--epochs', type=int, default=10, metavar='N',
+                        help='of the training (default: 10)')
+    parser.add_argument('--full-disk', action='store_true',
+                        help='limit the size of files as well')
+    parser.add_argument('--seed', type=int, default=0, metavar='N',
+                        help='of the moments')
+    args = parser.parse_args()
+    chance = random.Random(args.seed)
+    folder = tempfile.mkdtemp(prefix='chaos-')
+    try:
+        return chaos(args, chance, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def chaos(args, chance, folder):
+    with open(os.path.join(folder, 'chaos.yaml'), 'w') as file:
+        file.write(CONFIG.replace('{epochs}', str(args.epochs)))
+    whole = os.path.join(folder, 'whole')
+    began = time.monotonic()
+    process = start(folder, whole)
+    if process.wait():
+        sys.exit(f'chaos: the undisturbed training failed: '
+                 f'{process.stderr.read()}')
+    seconds = time.monotonic() - began
+    wanted = contents(whole)
+    size = os.path.getsize(os.path.join(whole, 'snapshot.npz'))
+    print(f'undisturbed: {seconds:.1f} s, {reached(whole)} iterations, '
+          f'{len(wanted)} things to compare', flush=True)
+
+    kills = ends = 0
+    differing, out = [], os.path.join(folder, 'run-0')
+    while kills < args.kills or os.path.exists(out):
+        # Once enough were killed, the run under way may end.
+        limit, wait = None, None
+        if kills < args.kills:
+            # Seldom long enough to come to the end, often in the start.
+            wait = chance.uniform(0, 0.7 * seconds)
+            if args.full_disk and chance.random() < 0.5:
+                limit = chance.randrange(1000, size)
+        process = start(folder, out, limit)
+        try:
+            _, complaint = process.communicate(timeout=wait)
+            how = 'full disk' if process.returncode == 2 else 'came to its end'
+            if process.returncode not in (0, 2) or (
+                    process.returncode == 2 and (
+                        limit is None or complaint.count('\n') != 1
+                        or 'ram: ' not in complaint)):
+                differing.append(f'ended with status {process.returncode}: '
+                                 + complaint.strip())
+                how = differing[-1]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, complaint = process.communicate()
+            kills += 1
+            how = f'kill {kills:3} after {wait:5.2f} s'
+        if 'Traceback' in complaint:
+            differing.append(complaint)
+        if process.returncode:
+            print(f'{how}, at iteration {reached(out)}'
+                  + (f', files up to {limit} bytes' if limit else ''),
+                  flush=True)
+            continue
+        ends += 1
+        found = contents(out)
+        other = sorted(key for key in set(wanted).union(found)
+                       if wanted.get(key) != found.get(key))
+        differing += [f'end {ends}: {key}' for key in other]
+        print(f'end {ends}: ' + (f'DIFFERS in {", ".join(other)}' if other
+                                 else 'equal bit for bit'), flush=True)
+        shutil.rmtree(out)
+        out = os.path.join(folder, f'run-{ends}')
+        if kills >= args.kills:
+            break
+    print(f'{kills} kills, {ends} runs to their end: '
+          + (f'{len(differing)} faults' if differing
+             else 'all equal bit for bit'))
+    for fault in differing:
+        print(f'  {fault}')
+    return 1 if differing else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The CUDA kernels, without a GPU.
+
+They are compiled by nvcc, to see that they are CUDA. And they are run as plain
+C++, to see that they are right: each against its NumPy counterpart, and the
+whole rollout run by them.
+"""
+
+import re
+import shutil
+import subprocess
+
+import chainer
+import chainer.functions as F
+import numpy
+import pytest
+
+from ram.fast import elementwise
+from ram.fast import iteration
+from ram.fast import kernels
+from ram.fast import rollout
+from ram.functions import glimpse_kernels
+from ram.functions.glimpse import glimpse
+from ram.functions.glimpse import summed_area_table
+
+from test_rollout import inputs
+from test_rollout import make_model
+
+
+@pytest.mark.skipif(not shutil.which('nvcc'), reason='no CUDA compiler')
+@pytest.mark.parametrize('source', [kernels.SOURCE, glimpse_kernels.SOURCE,
+                                    iteration.SOURCE],
+                         ids=['rollout', 'glimpse', 'iteration'])
+@pytest.mark.parametrize('real', ['float', 'double'])
+def test_they_are_cuda(tmp_path, source, real):
+    (tmp_path / 'k.cu').write_text(source)
+    done = subprocess.run(
+        ['nvcc', '-ptx', f'-DREAL={real}', '--fmad=false', '-Werror',
+         'all-warnings', '-o', str(tmp_path / 'k.ptx'),
+         str(tmp_path / 'k.cu')], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ptx = (tmp_path / 'k.ptx').read_text()
+    names = re.findall(r'__global__ void (\w+)', source)
+    assert len(names) >= 3
+    for name in names:
+        assert f'.entry {name}(' in ptx
+
+
+def assert_same(name, arrays, written, dtype):
+    """Runs both forms on copies and compares what they wrote.
+
+    An argument may be (array, slice): a part of the rows of a wider one.
+    """
+    results = []
+    for module in (elementwise, kernels):
+        copies = [a[0].copy()[:, a[1]] if isinstance(a, tuple)
+                  else a.copy('K') if isinstance(a, numpy.ndarray) else a
+                  for a in arrays]
+        getattr(module, name)(*copies)
+        results.append([copies[i] for i in written])
+    for a, b in zip(*results):
+        numpy.testing.assert_allclose(
+            a, b, rtol=0, atol=2e-6 if dtype == 'float32' else 1e-13)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('seed', range(4))
+def test_they_equal_numpy(threads_in_turn, dtype, seed):
+    rng = numpy.random.default_rng(seed)
+    batch, units = (int(n) for n in rng.integers(1, 40, size=2))
+
+    def normal(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    def part(width):
+        return normal(batch, width + 5), slice(3, 3 + width)
+
+    assert_same('rectify', [normal(batch, units), normal(units), part(units)],
+                [2], dtype)
+    assert_same('rectify', [normal(batch, units), normal(units),
+                            normal(batch, units), part(units)], [2, 3], dtype)
+    assert_same('rectify_backward',
+                [part(units), part(units), normal(batch, units)], [2], dtype)
+    # Gate by gate, as on a CPU, and image by image, as on a GPU.
+    for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1),
+              normal(3, batch, units), normal(batch, 3, units).swapaxes(0, 1)):
+        assert_same('lstm', [
+            z, normal(len(z) * units), normal(batch, units),
+            normal(batch, units), normal(batch, units), normal(batch, units),
+            normal(batch, units), part(units)], [0, 3, 4, 6, 7], dtype)
+        assert_same('lstm_backward', [
+            abs(numpy.tanh(z)), normal(batch, units),
+            numpy.tanh(normal(batch, units)), part(units),
+            normal(batch, units), part(len(z) * units), normal(batch, units),
+            normal(3, batch, units)], [4, 5][4 - len(z):], dtype)
+    assert_same('choose', [normal(batch, 2), normal(2), normal(batch, 2), 0.3,
+                           normal(batch, 2), normal(batch, 2)], [4, 5], dtype)
+    assert_same('encode_location', [
+        2 * normal(batch, 2), normal(units, 2), normal(units),
+        normal(batch, 2), normal(batch, 2), normal(batch, units),
+        part(units)], [3, 4, 6], dtype)
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_the_crop_equals_numpy(threads_in_turn, seed):
+    rng = numpy.random.default_rng(seed)
+    dtype = ['float32', 'float64'][seed % 2]
+    factor, scales = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+    images = rng.random((3, int(rng.integers(1, 4)), int(rng.integers(5, 30)),
+                         int(rng.integers(5, 30)))).astype(dtype)
+    size = int(rng.integers(1, 7))
+    locations = rng.uniform(-1.5, 1.5, (3, 2)).astype(dtype)
+    if seed < 4:  # on the borders of pixels
+        locations = (rng.integers(-9, 10, (3, 2)) / 8).astype(dtype)
+    if seed == 9:
+        locations[0], locations[1] = numpy.nan, 1e30
+    want = glimpse(images, locations, size, scales, factor)
+    got = numpy.full_like(want, 7)
+    table = None
+    if scales > 1:
+        table = numpy.full_like(summed_area_table(images), 7, order='C')
+        glimpse_kernels.sum_up(images, table)
+        numpy.testing.assert_array_equal(table, summed_area_table(images))
+    glimpse_kernels.glimpse(images, locations, factor, table, got)
+    numpy.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_a_rollout_run_by_them(threads_in_turn, monkeypatch, seed):
+    rng = numpy.random.default_rng(seed)
+    model, channels = make_model(rng, core=['lstm', 'rnn'][seed % 2],
+                                 policy='learned', glimpses=1 + seed % 4)
+    arrays = inputs(model, channels, rng, batch=3)
+    results = []
+    for module in (elementwise, kernels):
+        monkeypatch.setattr(rollout, '_operations', lambda xp: module)
+        got = model(*arrays)
+        model.cleargrads()
+        (F.sum(got.states ** 2) + F.sum(got.means * 3)).backward()
+        results.append(
+            [chainer.as_array(a) for a in got]
+            + [p.grad for p in model.params() if p.grad is not None])
+    assert len(results[0]) == len(results[1]) > 4
+    for a, b in zip(*results):
+        numpy.testing.assert_allclose(a, b, rtol=0, atol=1e-11)

@@ -1,0 +1,176 @@
+"""The scripts that measure, on the CPU and on little."""
+
+import json
+import os
+import subprocess
+import sys
+
+import chainer
+import pytest
+
+from training_runs import TOP
+
+SCRIPTS = os.path.join(TOP, 'scripts')
+
+
+def run(folder, name, *arguments):
+    return subprocess.run(
+        [sys.executable, os.path.join(SCRIPTS, name), *arguments], cwd=folder,
+        env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True,
+        text=True)
+
+
+@pytest.mark.parametrize('threads, others, more', [
+    (1, ['floor', 'steps'], ['infer']), (2, ['one thread'], [])])
+def test_benchmark(tmp_path, threads, others, more):
+    (tmp_path / 'c.yaml').write_text(
+        'model: {glimpses: 2, core: rnn, core_units: 16}\n'
+        f'training: {{batch_size: 8, threads: {threads}}}')
+    done = run(tmp_path, 'benchmark.py', 'c.yaml', '--repeats', '2',
+               '--iterations', '2', '--json', 'speed.json')
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / 'speed.json') as file:
+        row = json.load(file)['rows']['c']
+    assert set(row) == {
+        *(f'{work} images/s' for work in ['fused', *others, *more]),
+        *(f'fused / {other}' for other in others)}
+    for figure in row.values():
+        assert 0 < figure['least'] <= figure['median'] <= figure['greatest']
+
+
+def test_benchmark_without_its_configuration(tmp_path):
+    assert run(tmp_path, 'benchmark.py', 'no.yaml').returncode == 2
+
+
+@pytest.mark.skipif(chainer.backends.cuda.available, reason='there is CuPy')
+def test_gpu_check_without_a_gpu(tmp_path):
+    done = run(tmp_path, 'gpu_check.py', '--out', 'gpu')
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert '--device @cupy:0' in done.stderr
+
+
+def test_gpu_check_in_all_but_the_gpu(tmp_path):
+    done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
+               '--repeats', '1', '--iterations', '1', '--batches', '8',
+               '--set', 'training.epochs=1', 'data.train_images=1200',
+               'data.test_images=50', 'model.core=rnn')
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
+        report = json.load(file)
+    speeds = report['images_per_second']['8']
+    assert set(speeds) == {'train', 'infer'}
+    assert speeds['train']['median'] > 0
+    assert report['training']['validation_error'] < 100
+    assert report['training']['test_error'] < 100
+    assert run(tmp_path, 'gpu_check.py', '--out', 'b', '--device', '@numpy',
+               '--whole').returncode == 2
+
+
+def test_chaos(tmp_path):
+    done = run(tmp_path, 'checks/chaos.py', '--kills', '2', '--epochs', '3',
+               '--full-disk')
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().split('\n')[-1]
+    assert last.startswith('2 kills') and 'equal bit for bit' in last
+
+
+def test_soak(tmp_path):
+    (tmp_path / 'c.yaml').write_text(
+        'data: {name: synthetic, train_images: 400, validation: 50, '
+        'test_images: 10}\n'
+        'model: {glimpses: 2, core: rnn, core_units: 16}\n'
+        'training: {epochs: 10000}')
+    command = ['checks/soak.py', 'c.yaml', '--out', 'run', '--minutes', '0.2',
+               '--every', '0.5', '--json', 'soak.json']
+    done = run(tmp_path, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(tmp_path / 'soak.json') as file:
+        report = json.load(file)
+    assert report['holds'] and report['epochs'] > 1
+    assert report['files'][1] >= 3  # it saw the process's own
+    assert (tmp_path / 'run' / 'snapshot.npz').exists()
+
+
+def test_what_soak_finds(load_script):
+    judge = load_script('checks/soak').judge
+    # A look a second, an epoch every four; in the last third one takes five.
+    ends = [4 * i for i in range(1, 21)] + [80 + 5 * i for i in range(1, 11)]
+    samples = [(float(t), sum(end <= t for end in ends), 100.0, 8, t / 2)
+               for t in range(131)]
+    report = judge(samples)
+    assert report['holds'] and report['grown_mb'] == 0
+    assert report['epoch_seconds'] == [2.0, 2.5]
+    grows = [s[:2] + (100.0 + s[0] / 4,) + s[3:] for s in samples]
+    assert not judge(grows)['holds']
+    leaks = [s[:3] + (8 + s[1],) + s[4:] for s in samples]
+    assert not judge(leaks)['holds']
+    # At two looks of three a file is just being written.
+    writes = [s[:3] + (8 + (i % 3 > 0),) + s[4:]
+              for i, s in enumerate(samples)]
+    assert judge(writes)['holds'] and judge(writes)['files'] == [8, 8]
+    one = [s[:3] + (s[3] + (s[0] > 60),) + s[4:] for s in writes]
+    assert not judge(one)['holds'] and judge(one)['files'] == [8, 9]
+
+
+def test_shapes_from_drawing_to_training(tmp_path):
+    done = run(tmp_path, 'make_shapes.py', '--images', '20')
+    assert done.returncode == 0, done.stderr
+    names = ['circle', 'cross', 'square', 'triangle']
+    assert sorted(os.listdir(tmp_path / 'shapes')) == names
+    again = run(tmp_path, 'make_shapes.py', '--images', '20', '--out', 'x')
+    assert again.returncode == 0
+    for name in names:
+        files = sorted(os.listdir(tmp_path / 'shapes' / name))
+        assert len(files) == 20
+        contents = {(tmp_path / 'shapes' / name / file).read_bytes()
+                    for file in files}
+        assert len(contents) == 20
+        assert (tmp_path / 'x' / name / files[0]).read_bytes() in contents
+    done = run(tmp_path, 'train.py', os.path.join(
+        os.path.dirname(SCRIPTS), 'configs', 'shapes.yaml'), '--out', 'run',
+        '--set', 'training.epochs=1', 'data.validation=10')
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / 'run' / 'config.yaml') as file:
+        text = file.read()
+    assert all(f'  - {name}\n' in text for name in names)
+
+
+def test_fuzz(tmp_path):
+    done = run(tmp_path, 'checks/fuzz.py', '--minutes', '0.02', '--engine', 'own',
+               '--findings', 'found', '--json', 'fuzz.json')
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(tmp_path / 'fuzz.json') as file:
+        results = json.load(file)
+    assert [result['target'] for result in results] == [
+        'config', 'idx', 'npz', 'picture', 'checkpoint']
+    assert all(result['cases'] > 10 for result in results)
+    assert not os.listdir(tmp_path / 'found')
+
+
+def test_fuzz_finds(tmp_path):
+    # The same readers, one of which now falls over: it must be told.
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import ram.compat, ram.data.idx\n'
+        'def read(path, ndim):\n    raise ZeroDivisionError\n'
+        'ram.data.idx.read_idx = read\n')
+    done = subprocess.run(
+        [sys.executable, os.path.join(SCRIPTS, 'checks/fuzz.py'), '--minutes',
+         '0.01', '--target', 'idx', '--engine', 'own', '--findings', 'found'],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)))
+    assert done.returncode == 1 and 'ZeroDivisionError in' in done.stdout
+    assert {'idx-1', 'idx-1.txt'} == set(os.listdir(tmp_path / 'found'))
+
+
+def test_the_targets_of_gpu_check(load_script):
+    script = load_script('gpu_check')
+    report = {
+        'images_per_second': {
+            '128': {'train': {'median': 60000.0},
+                    'train, graph': {'median': 249999.0}},
+            '512': {'train': {'median': 1.0}}},
+        'whole': True, 'training': {'test_error': 1.2, 'seconds': 90.0}}
+    assert [(found, holds) for _, _, found, holds in script.targets(report)
+            ] == [(60000, True), (249999, False), (1.2, True), (90, False)]
+    report['whole'] = False
+    assert len(script.targets(report)) == 2
