@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ram.checkpoint import load_checkpoint
+from ram.devices import get_device
+from ram.errors import RamError
 from ram.evaluation import evaluate as evaluation
 from ram.models.comparison import Baseline
-from ram.checkpoint import load_checkpoint
-from ram.errors import RamError
-from ram.devices import get_device
 
 # The layouts of images, and the way from each to (N, C, H, W).
 LAYOUTS = {

@@ -15,9 +15,7 @@ import numpy
 
 from ram.config import config_from_dict
 from ram.errors import RamError
-from ram.files import DAMAGED
-from ram.files import read_npz
-from ram.files import replacing
+from ram.files import DAMAGED, read_npz, replacing
 from ram.models.build import build_network
 from ram.random_streams import make_streams
 

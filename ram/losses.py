@@ -34,13 +34,13 @@ class HybridLoss(NamedTuple):
     baseline: Any
 
 
-def reward(logits, labels, kind='right'):
+def reward(logits, labels, kind='correct'):
     """R, what a path is worth.
 
     Args:
         logits (Variable or array): (B, K).
         labels (array): (B,) int32.
-        kind (str): ``right``: 1 where the class is right, else 0, as in the
+        kind (str): ``correct``: 1 where the class is correct, else 0, as in the
             paper. ``probability``: what the network believes the right class
             to be: were the class drawn from that belief, as an action is in
             Section 3.2, it would be the mean of the former. It varies less,
@@ -51,7 +51,7 @@ def reward(logits, labels, kind='right'):
 
     """
     logits = chainer.as_array(logits)
-    if kind == 'right':
+    if kind == 'correct':
         return (logits.argmax(axis=1) == labels).astype(logits.dtype)
     xp = chainer.backend.get_array_module(logits)
     return xp.exp(_log_softmax(logits)[xp.arange(len(logits)), labels])
@@ -81,7 +81,7 @@ def log_pi(choices, means, std):
 
 
 def hybrid_loss(logits, labels, choices, means, std, baselines,
-                reinforce_weight=1.0, baseline_weight=1.0, kind='right'):
+                reinforce_weight=1.0, baseline_weight=1.0, kind='correct'):
     """Cross-entropy + REINFORCE + baseline (Section 3.2).
 
     The terms, of which the last two are weighted in the total:
@@ -139,7 +139,7 @@ class Terms(NamedTuple):
     d_baselines: Any
 
 
-def terms_of(logits, labels, choices, means, std, baselines, kind='right'):
+def terms_of(logits, labels, choices, means, std, baselines, kind='correct'):
     """The terms of :func:`hybrid_loss` with their gradients, of arrays.
 
     Returns:

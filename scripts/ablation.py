@@ -9,13 +9,14 @@ interrupted is gone on with. The validation errors go into
 media/results/ablation.json and, as a table, into README.md.
 """
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from make_media import fill
+
 from ram.errors import RamError
 from ram.evaluation.evaluate import wilson_interval
 from ram.files import replacing

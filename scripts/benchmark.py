@@ -24,21 +24,17 @@ from unittest import mock
 import matplotlib
 import numpy
 
-from ram.files import replacing
-from ram.config import config_from_dict
-from ram.config import load_config
-from ram.data.splits import Split
-from ram.data.splits import Splits
+from ram.config import config_from_dict, load_config
+from ram.data.splits import Split, Splits
+from ram.devices import get_device
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
+from ram.fast.device import DeviceUpdater
+from ram.files import replacing
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
-from ram.fast.device import DeviceUpdater
-from ram.training.distributed import SingleProcess
-from ram.training.distributed import COMMUNICATORS
-from ram.training.distributed import get_ranks
 from ram.training.build import build_trainer
-from ram.devices import get_device
+from ram.training.distributed import COMMUNICATORS, SingleProcess, get_ranks
 from ram.training.run_folder import versions
 
 STANDARD = ['mnist', 'translated', 'cluttered']

@@ -18,15 +18,14 @@ import sys
 import time
 
 import benchmark
+
 from ram.checkpoint import load_checkpoint
 from ram.config import load_config
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
-from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
-from ram.files import replacing
+from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
+from ram.errors import RamError
+from ram.evaluation.evaluate import evaluate, evaluation_streams
+from ram.files import replacing
 from ram.training.run import train
 from ram.training.run_folder import versions
 

@@ -15,22 +15,17 @@ import subprocess
 import sys
 import tempfile
 
-from PIL import Image
-
 import numpy
+from PIL import Image
 
 from ram.checkpoint import load_checkpoint
 from ram.commands.main import main
-from ram.config import load_config
-from ram.config import reference
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
+from ram.config import load_config, reference
+from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import trajectories
+from ram.evaluation.evaluate import evaluation_streams, trajectories
+from ram.evaluation.gradient_map import gradient_map, gradient_table
 from ram.files import replacing
-from ram.evaluation.gradient_map import gradient_map
-from ram.evaluation.gradient_map import gradient_table
 from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.visualizations import architecture

@@ -12,8 +12,7 @@ import math
 import os
 
 import numpy
-from PIL import Image
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 SIDE, FINE = 48, 4  # pixels of an image, and of each while it is drawn
 

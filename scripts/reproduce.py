@@ -21,9 +21,7 @@ import sys
 import time
 from typing import NamedTuple, Optional
 
-from ram.checkpoint import load_checkpoint
-from ram.checkpoint import PRETRAINED
-from ram.checkpoint import save_checkpoint
+from ram.checkpoint import PRETRAINED, load_checkpoint, save_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
 from ram.evaluation.evaluate import wilson_interval

@@ -10,13 +10,10 @@ import pytest
 import ram
 from ram import checkpoint
 from ram.config import config_from_dict
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import trajectories
+from ram.evaluation.evaluate import evaluate, evaluation_streams, trajectories
 from ram.models.build import build_network
 from ram.random_streams import make_streams
-from ram.visualizations import draw_trajectory
-from ram.visualizations import save_trajectories
+from ram.visualizations import draw_trajectory, save_trajectories
 
 RNG = numpy.random.default_rng(0)
 

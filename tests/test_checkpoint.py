@@ -5,20 +5,17 @@ import os
 import struct
 import zipfile
 
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
 import numpy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data.mnist import data_root
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
+from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.evaluate import evaluate, evaluation_streams
 from ram.files import replacing
 from ram.models.build import build_ram
 from ram.random_streams import make_streams

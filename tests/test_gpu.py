@@ -6,24 +6,20 @@ import chainer
 import chainer.functions as F
 import numpy
 import pytest
+from training_runs import assert_same_run, begin
 
 from ram.config import config_from_dict
 from ram.data import canvas
 from ram.data.splits import load_splits
+from ram.devices import get_device
 from ram.fast import iteration
-from ram.functions.glimpse import glimpse
-from ram.functions.glimpse import summed_area_table
+from ram.fast.device import DeviceUpdater
+from ram.functions.glimpse import glimpse, summed_area_table
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
-from ram.training import build
-from ram.devices import get_device
-from ram.training import run
+from ram.training import build, run
 from ram.training.signals import StopTrigger
-from ram.fast.device import DeviceUpdater
 from ram.training.train_chain import TrainChain
-
-from training_runs import assert_same_run
-from training_runs import begin
 
 
 def has_gpu():

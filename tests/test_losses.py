@@ -22,7 +22,7 @@ def make(seed=0, steps=3, batch=4, classes=5):
         'baselines': chainer.Variable(rng.random((steps, batch)))}
 
 
-KINDS = ['right', 'probability']
+KINDS = ['correct', 'probability']
 
 
 def naive(logits, labels, choices, means, std, baselines, kind):
@@ -158,14 +158,14 @@ class TestExactPolicyGradient:
 
     mean, std, count = numpy.array([0.25, -0.1]), 0.35, 200000
     # R is believed to 1 / (1 + 1 / e) or the rest, not 1 or 0.
-    spans = {'right': 1, 'probability': 2 / (1 + math.exp(-1)) - 1}
+    spans = {'correct': 1, 'probability': 2 / (1 + math.exp(-1)) - 1}
 
     def exact(self):
         z = (self.mean.sum() - 0.2) / (self.std * math.sqrt(2))
         phi = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         return numpy.full(2, phi / (self.std * math.sqrt(2)))
 
-    def sampled(self, baseline, kind='right'):
+    def sampled(self, baseline, kind='correct'):
         """Gradients of E[R], one for each of many samples."""
         rng = numpy.random.default_rng(0)
         means = chainer.Variable(

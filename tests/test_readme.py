@@ -20,8 +20,8 @@ import subprocess
 import sys
 import venv
 
-from PIL import Image
 import pytest
+from PIL import Image
 
 from ram.data.mnist import data_root
 

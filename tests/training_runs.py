@@ -9,8 +9,7 @@ import chainer
 from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data.splits import load_splits
-from ram.training import build
-from ram.training import run
+from ram.training import build, run
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPU = chainer.get_device('@numpy')

@@ -8,26 +8,19 @@ import sys
 
 import ram
 from ram import checkpoint
-from ram.evaluation import inspect
 from ram.config import load_config
 from ram.data.batches import BatchIterator
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
-from ram.data.splits import name_classes
-from ram.data.splits import Splits
+from ram.data.splits import Splits, fixed_canvases, load_splits, name_classes
+from ram.devices import get_device
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import trajectories
-from ram.files import make_folder
-from ram.files import replacing
+from ram.evaluation import inspect
+from ram.evaluation.evaluate import evaluate, evaluation_streams, trajectories
+from ram.evaluation.verify import verify
+from ram.files import make_folder, replacing
 from ram.models.parts import import_module
 from ram.random_streams import make_streams
-from ram.training.distributed import COMMUNICATORS
-from ram.training.distributed import get_ranks
-from ram.devices import get_device
+from ram.training.distributed import COMMUNICATORS, get_ranks
 from ram.training.run import train
-from ram.evaluation.verify import verify
 
 FIRST_HOUR = """\
 a first hour:

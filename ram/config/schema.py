@@ -248,9 +248,11 @@ class TrainingConfig(_Section):
         description='weight of the REINFORCE term')] = 0.01
     baseline_weight: Annotated[_Weight, pydantic.Field(
         description='weight of the baseline term')] = 1.0
-    reward: Annotated[Literal['right', 'probability'], pydantic.Field(
-        description="what a path is worth: 1 if the class is right, else 0, "
-        "as in the paper; or the right class's probability")] = 'right'
+    reward: Annotated[Literal['correct', 'probability'], pydantic.BeforeValidator(
+        lambda v: 'correct' if v == 'right' else v),  # its name until 0.1
+        pydantic.Field(
+        description="what a path is worth: 1 if the class is correct, else 0, "
+        "as in the paper; or the probability of the correct class")] = 'correct'
     reinforce_reaches_core: Annotated[bool, pydantic.Field(
         description='whether REINFORCE also trains the core and the glimpse '
         'network (the paper: no)')] = False
@@ -266,6 +268,12 @@ class TrainingConfig(_Section):
     early_stopping: Annotated[Optional[_Count], pydantic.Field(
         description='stop after so many epochs without a better validation '
         'error; null: never')] = None
+    engine: Annotated[
+        Literal['auto', 'links', 'fused', 'device'], pydantic.Field(
+            description=(
+                'auto: the fastest that applies; links: Link by Link in '
+                "Chainer's graph; fused: one function for rollout, heads and "
+                'loss; device: everything stays on the GPU'))] = 'auto'
     threads: Annotated[int, pydantic.Field(
         ge=1, le=256, description='CPU: parts of a batch computed side by '
         'side, all but one by helper processes; with more than 1, set '
@@ -350,6 +358,12 @@ class Config(_Section):
         return yaml.dump(self.as_dict(), Dumper=_Dumper, sort_keys=False)
 
 
+# Keys that only say how to run: they change no result, and may differ when a
+# run is resumed.
+RUN_OPTIONS = ('data.root', 'training.engine', 'training.threads',
+               'training.cuda_graph', 'training.snapshot_minutes')
+# Keys that change the result, and may be changed when a run is resumed.
+RESUMABLE = ('training.epochs', 'training.learning_rate')
 LARGEST = 2 ** 28  # weights: 1 GiB
 SECTIONS = tuple(Config.model_fields)
 

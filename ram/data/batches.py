@@ -5,8 +5,7 @@ import copy
 import chainer
 import numpy
 
-from ram.data.canvas import shift
-from ram.data.canvas import warp
+from ram.data.canvas import shift, warp
 from ram.data.splits import make_canvases
 from ram.random_streams import serialize_generator
 

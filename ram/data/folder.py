@@ -7,8 +7,7 @@ import os
 import warnings
 
 import numpy
-from PIL import Image
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from ram.errors import RamError
 

@@ -5,12 +5,10 @@ import http.client
 import io
 import os
 import sys
-from typing import Any, NamedTuple
 import urllib.request
+from typing import Any, NamedTuple
 
-from ram.data.idx import open_file
-from ram.data.idx import parse_idx
-from ram.data.idx import read_content
+from ram.data.idx import open_file, parse_idx, read_content
 from ram.errors import RamError
 from ram.files import replacing
 

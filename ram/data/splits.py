@@ -6,13 +6,9 @@ from typing import Any, NamedTuple
 import numpy
 
 from ram.config import config_from_dict
-from ram.data import canvas
-from ram.data import folder
-from ram.data import mnist
-from ram.data import synthetic
+from ram.data import canvas, folder, mnist, synthetic
 from ram.errors import RamError
-from ram.files import DAMAGED
-from ram.files import read_npz
+from ram.files import DAMAGED, read_npz
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 12000, 2000
 

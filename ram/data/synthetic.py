@@ -10,10 +10,7 @@ import os
 
 import matplotlib
 import numpy
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFilter
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 FONTS = ('DejaVuSans', 'DejaVuSans-Bold', 'DejaVuSans-Oblique',
          'DejaVuSansMono', 'DejaVuSansMono-Bold', 'DejaVuSansMono-Oblique',

@@ -8,8 +8,8 @@ import chainer
 import chainer.functions as F
 import numpy
 
-from ram.models.comparison import Baseline
 from ram.data.splits import Splits
+from ram.models.comparison import Baseline
 from ram.random_streams import make_streams
 
 

@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ram.evaluation.evaluate import predict
-from ram.evaluation.evaluate import predict_from
-from ram.evaluation.evaluate import losses
-from ram.evaluation.evaluate import measure
+from ram.evaluation.evaluate import losses, measure, predict, predict_from
 
 CELLS = 30  # along the longer side of a heat map, at most
 

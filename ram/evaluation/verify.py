@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from ram.checkpoint import load_checkpoint
 from ram.config import load_config
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
+from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.evaluate import evaluate, evaluation_streams
 
 
 class Finding(NamedTuple):

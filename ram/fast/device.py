@@ -6,16 +6,18 @@ launches. See :mod:`ram.fast.iteration` for the kernels.
 """
 
 import chainer
-from chainer import training
 import numpy
+from chainer import training
 
 from ram.data.splits import Split
 from ram.fast import iteration
-from ram.fast.rollout import pack_weights
-from ram.fast.rollout import backward
-from ram.fast.rollout import forward
-from ram.fast.rollout import Weights
-from ram.fast.rollout import Workspace
+from ram.fast.rollout import (
+    Weights,
+    Workspace,
+    backward,
+    forward,
+    pack_weights,
+)
 from ram.random_streams import stream_number
 
 

@@ -1,8 +1,8 @@
 """All parameters as one vector, which an optimizer passes over once."""
 
 import chainer
-from chainer.optimizers import adam
 import numpy
+from chainer.optimizers import adam
 
 _BLOCK = 2 ** 15  # elements: a block and what is made of it stay in the cache
 

@@ -12,10 +12,8 @@ from typing import Any, NamedTuple, Optional
 import chainer
 import numpy
 
-from ram.fast import elementwise
-from ram.functions.glimpse import glimpse
-from ram.functions.glimpse import summed_area_table
-from ram.fast import kernels
+from ram.fast import elementwise, kernels
+from ram.functions.glimpse import glimpse, summed_area_table
 
 
 class Weights(NamedTuple):

@@ -22,13 +22,10 @@ import numpy
 
 from ram.config import config_from_dict
 from ram.errors import RamError
+from ram.fast.flat import FlatChain, adam_pass, flatten
 from ram.losses import HybridLoss
 from ram.models.build import build_network
-from ram.fast.flat import adam_pass
-from ram.fast.flat import FlatChain
-from ram.fast.flat import flatten
-from ram.training.train_chain import StepResult
-from ram.training.train_chain import TrainChain
+from ram.training.train_chain import StepResult, TrainChain
 
 _LEARN, _ADAM, _DONE = b'l', b'a', b'd'
 _AWAKE = 0.005  # seconds

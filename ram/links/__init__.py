@@ -1,8 +1,10 @@
 
-from ram.links.action_network import ActionNetwork  # noqa: F401
-from ram.links.baseline_network import BaselineNetwork  # noqa: F401
-from ram.links.core import LSTMCore  # noqa: F401
-from ram.links.core import RNNCore  # noqa: F401
-from ram.links.glimpse_network import GlimpseNetwork  # noqa: F401
-from ram.links.glimpse_sensor import GlimpseSensor  # noqa: F401
-from ram.links.location_network import LocationNetwork  # noqa: F401
+from ram.links.action_network import ActionNetwork
+from ram.links.baseline_network import BaselineNetwork
+from ram.links.core import (
+    LSTMCore,
+    RNNCore,
+)
+from ram.links.glimpse_network import GlimpseNetwork
+from ram.links.glimpse_sensor import GlimpseSensor
+from ram.links.location_network import LocationNetwork

@@ -1,8 +1,8 @@
 import chainer
 import chainer.functions as F
 import chainer.links as L
-from chainer.initializers import LeCunNormal
 import numpy
+from chainer.initializers import LeCunNormal
 
 
 class _Core(chainer.Chain):

@@ -6,8 +6,7 @@ import numpy
 from ram import links
 from ram.errors import RamError
 from ram.models.comparison import build_baseline
-from ram.models.parts import import_module
-from ram.models.parts import make_part
+from ram.models.parts import import_module, make_part
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 

@@ -5,12 +5,9 @@ from typing import Any, NamedTuple
 import chainer
 import chainer.functions as F
 
-from ram.functions.glimpse import summed_area_table
-from ram.fast.rollout import rollout
-from ram.fast.rollout import RolloutConfig
-from ram.fast.rollout import Weights
-from ram.fast.rollout import WorkspacePool
 from ram import links
+from ram.fast.rollout import RolloutConfig, Weights, WorkspacePool, rollout
+from ram.functions.glimpse import summed_area_table
 from ram.links.core import CORES
 
 

@@ -3,18 +3,15 @@
 import functools
 
 import chainer
+import numpy
 from chainer import training
 from chainer.training import extensions
-import numpy
 
 from ram.checkpoint import load_weights
 from ram.data.batches import BatchIterator
 from ram.data.splits import fixed_canvases
-from ram.fast.device import DeviceUpdater
-from ram.fast.device import Iteration
-from ram.fast.device import stays_on
-from ram.fast.flat import Adam
-from ram.fast.flat import FlatChain
+from ram.fast.device import DeviceUpdater, Iteration, stays_on
+from ram.fast.flat import Adam, FlatChain
 from ram.fast.workers import Helpers
 from ram.models.build import build_network
 from ram.random_streams import make_streams
@@ -29,7 +26,6 @@ from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import build_train_chain
-
 
 OPTIMIZERS = {
     'adam': lambda t: Adam(t.learning_rate),

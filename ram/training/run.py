@@ -6,16 +6,13 @@ from typing import NamedTuple
 
 import numpy
 
-from ram.data.splits import load_splits
-from ram.data.splits import name_classes
+from ram.data.splits import load_splits, name_classes
 from ram.errors import RamError
 from ram.models.build import import_parts
 from ram.training.build import build_trainer
 from ram.training.distributed import SingleProcess
-from ram.training.extensions.tensorboard import FOLDER
-from ram.training.extensions.tensorboard import require_tensorboard
-from ram.training.run_folder import prepare_folder
-from ram.training.run_folder import write_versions
+from ram.training.extensions.tensorboard import FOLDER, require_tensorboard
+from ram.training.run_folder import prepare_folder, write_versions
 
 
 class Outcome(NamedTuple):

@@ -11,9 +11,7 @@ import filelock
 import numpy
 
 from ram.errors import RamError
-from ram.files import replacing
-from ram.files import sweep
-
+from ram.files import replacing, sweep
 
 LOCK = '.lock'  # in a run folder
 

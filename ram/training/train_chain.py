@@ -4,14 +4,9 @@ import chainer
 import chainer.functions as F
 
 from ram import links
+from ram.fast.rollout import RolloutFunction, Weights
+from ram.losses import HybridLoss, Terms, hybrid_loss, terms_of, weigh
 from ram.models.comparison import Baseline
-from ram.fast.rollout import RolloutFunction
-from ram.fast.rollout import Weights
-from ram.losses import hybrid_loss
-from ram.losses import HybridLoss
-from ram.losses import Terms
-from ram.losses import terms_of
-from ram.losses import weigh
 from ram.random_streams import serialize_generator
 
 

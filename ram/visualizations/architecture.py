@@ -6,19 +6,20 @@ Every number is read off the Links. Each function draws one figure, on white,
 
 from typing import NamedTuple
 
-from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch
-from matplotlib.patches import Rectangle
 import numpy
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image
 
 from ram.files import replacing
 from ram.links.core import LSTMCore
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FAINT, INK
-from ram.visualizations.trajectories import draw_scene
-from ram.visualizations.trajectories import patch_boxes
-from ram.visualizations.trajectories import scale_style
+from ram.visualizations.trajectories import (
+    draw_scene,
+    patch_boxes,
+    scale_style,
+)
 
 _WIDTH = 900
 _SIZE, _SMALL = 13, 11  # of text

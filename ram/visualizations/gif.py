@@ -1,7 +1,7 @@
 """Animations as GIFs that are small, and calm to look at."""
 
-from matplotlib.colors import to_rgb
 import numpy
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 _CLEAR = 0  # the entry of the palette that shows what was there before

@@ -2,9 +2,11 @@
 
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FAINT, FONT, GAP
-from ram.visualizations.trajectories import draw_scene
-from ram.visualizations.trajectories import draw_verdict
-from ram.visualizations.trajectories import scene_size
+from ram.visualizations.trajectories import (
+    draw_scene,
+    draw_verdict,
+    scene_size,
+)
 
 _SCENE = 180  # the longer side, at most, in points
 _TITLE = 30

@@ -7,23 +7,23 @@ figure of their own and return its axes. :func:`save_pictures` writes them all.
 import os
 from typing import NamedTuple
 
-from matplotlib import patheffects
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.colors import PowerNorm
-from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 import numpy
+from matplotlib import patheffects
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from ram.evaluation.evaluate import wilson_interval
-from ram.files import replacing
 from ram.evaluation.inspect import saccade_histogram
+from ram.files import replacing
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FAINT, FONT, GAP, INK
-from ram.visualizations.trajectories import GUESS
-from ram.visualizations.trajectories import save_trajectories
-from ram.visualizations.trajectories import SCALE_COLOURS
+from ram.visualizations.trajectories import (
+    GUESS,
+    SCALE_COLOURS,
+    save_trajectories,
+)
 
 CLASSES = 20  # drawn at most
 

@@ -2,8 +2,8 @@
 
 import os
 
-from ram.files import replacing
 from ram.errors import RamError
+from ram.files import replacing
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FONT, GAP
 

@@ -13,8 +13,8 @@ import os
 import numpy
 from PIL import Image
 
-from ram.files import replacing
 from ram.evaluation.inspect import numbers
+from ram.files import replacing
 from ram.visualizations import sheet
 from ram.visualizations import trajectories as drawing
 from ram.visualizations.policy import save_pictures

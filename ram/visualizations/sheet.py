@@ -7,9 +7,9 @@ matplotlib settings, and pyplot is not touched.
 
 import math
 
+import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-import numpy
 from PIL import Image
 
 FONT = 11

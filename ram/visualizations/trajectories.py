@@ -16,17 +16,17 @@ import shutil
 import tempfile
 
 import imageio.v2 as imageio
+import numpy
 from matplotlib import patheffects
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
-import numpy
 from PIL import Image
 
-from ram.files import replacing
 from ram.errors import RamError
 from ram.evaluation.evaluate import Trajectory  # noqa: F401
+from ram.files import replacing
 from ram.functions.glimpse import patch_start
 from ram.visualizations import sheet
 from ram.visualizations.gif import GifWriter

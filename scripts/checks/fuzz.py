@@ -40,16 +40,12 @@ from PIL import Image
 
 import ram.compat  # noqa: F401
 from ram import checkpoint
-from ram.config import Config
-from ram.config import config_from_dict
-from ram.config import load_config
-from ram.config import reference
+from ram.config import Config, config_from_dict, load_config, reference
 from ram.data import folder
 from ram.data.idx import read_idx
 from ram.data.splits import load_splits
 from ram.errors import RamError
-from ram.files import DAMAGED
-from ram.files import replacing
+from ram.files import DAMAGED, replacing
 from ram.models.build import build_network
 from ram.random_streams import make_streams
 

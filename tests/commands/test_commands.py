@@ -7,14 +7,12 @@ import subprocess
 import sys
 
 import numpy
-from PIL import Image
 import pytest
+from PIL import Image
+from training_runs import TOP
 
 from ram.checkpoint import read_arrays
 from ram.commands.main import main
-
-from training_runs import TOP
-
 
 CONFIG = '''
 data: {name: synthetic, train_images: 300, validation: 100, test_images: 60}

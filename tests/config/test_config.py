@@ -1,24 +1,23 @@
 import glob
 import os
 
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
 import pytest
 import yaml
-
-from ram.config import build_config
-from ram.config import Config
-from ram.config import config_from_dict
-from ram.config import load_config
-from ram.config import reference
-from ram.config import SECTIONS
-from ram.errors import RamError
-from ram.models.build import build_network
-from ram.models.build import build_ram
-from ram.random_streams import make_streams
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from training_runs import TOP
+
+from ram.config import (
+    SECTIONS,
+    Config,
+    build_config,
+    config_from_dict,
+    load_config,
+    reference,
+)
+from ram.errors import RamError
+from ram.models.build import build_network, build_ram
+from ram.random_streams import make_streams
 
 SHIPPED = sorted(glob.glob(os.path.join(TOP, 'configs', '**', '*.yaml'),
                            recursive=True))

@@ -5,16 +5,15 @@ import struct
 import zlib
 
 import numpy
-from PIL import Image
 import pytest
+from PIL import Image
 
+import ram
 from ram.commands.main import main
 from ram.config import config_from_dict
 from ram.data import folder
-from ram.data.splits import load_splits
-from ram.data.splits import name_classes
+from ram.data.splits import load_splits, name_classes
 from ram.errors import RamError
-import ram
 
 
 def data_config(path, **values):

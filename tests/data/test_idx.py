@@ -1,13 +1,11 @@
 import gzip
 import struct
 
-from hypothesis import example
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 import numpy
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from ram.data.idx import read_idx
 from ram.errors import RamError

@@ -4,16 +4,14 @@ import struct
 import tracemalloc
 import zipfile
 
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 import numpy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from ram.config import config_from_dict
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
+from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
 
 

@@ -6,11 +6,13 @@ import numpy
 import pytest
 
 from ram.config import config_from_dict
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import predict
-from ram.evaluation.evaluate import trajectories
-from ram.evaluation.evaluate import wilson_interval
+from ram.evaluation.evaluate import (
+    evaluate,
+    evaluation_streams,
+    predict,
+    trajectories,
+    wilson_interval,
+)
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 

@@ -3,14 +3,12 @@ import re
 
 import numpy
 import pytest
+from training_runs import TOP
 
 from ram.config import config_from_dict
-from ram.evaluation.gradient_map import gradient_map
-from ram.evaluation.gradient_map import gradient_table
+from ram.evaluation.gradient_map import gradient_map, gradient_table
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
-
-from training_runs import TOP
 
 README = os.path.join(TOP, 'README.md')
 

@@ -8,15 +8,11 @@ import numpy
 import pytest
 
 from ram.config import config_from_dict
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import predict
+from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation import inspect
+from ram.evaluation.evaluate import evaluate, evaluation_streams, predict
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
-
 
 TRANSLATED = {'variant': 'translated', 'canvas': [44, 61]}
 

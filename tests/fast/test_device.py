@@ -5,36 +5,25 @@ import copy
 import chainer
 import numpy
 import pytest
+from training_runs import assert_same_run, begin, make_config, train
 
 from ram import links
-from ram.training.train_chain import build_train_chain
-from ram.models.build import build_network
 from ram.config import config_from_dict
 from ram.data.batches import BatchIterator
 from ram.data.splits import Split
 from ram.errors import RamError
-from ram.fast import kernels
-from ram.fast import rollout
-from ram.models.build import build_ram
+from ram.fast import kernels, rollout
+from ram.fast.device import DeviceUpdater, Iteration, stays_on
+from ram.fast.flat import Adam, FlatChain
+from ram.models.build import build_network, build_ram
 from ram.random_streams import make_streams
 from ram.training import build
-from ram.training import run
-from ram.training.signals import StopTrigger
-from ram.fast.device import DeviceUpdater
-from ram.fast.device import Iteration
-from ram.fast.device import stays_on
+from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
 from ram.training.extensions.learning_rate import LearningRate
 from ram.training.extensions.std_schedule import StdSchedule
-from ram.fast.flat import Adam
-from ram.fast.flat import FlatChain
-from ram.training.distributed import SingleProcess
-from ram.training.train_chain import TrainChain
-
-from training_runs import assert_same_run
-from training_runs import begin
-from training_runs import make_config
-from training_runs import train
+from ram.training.signals import StopTrigger
+from ram.training.train_chain import TrainChain, build_train_chain
 
 CASES = [
     dict(core='lstm', reaches=True, variant='cluttered', kernels=True,
@@ -66,7 +55,7 @@ def config_of(case):
     training = {'batch_size': 4, 'epochs': 3, 'first_std': 0.7,
                 'reinforce_weight': 0.5, 'baseline_weight': 0.7,
                 'reinforce_reaches_core': case['reaches'],
-                'reward': case.get('reward', 'right'),
+                'reward': case.get('reward', 'correct'),
                 'clip': case.get('clip', 0.2), 'learning_rate': 0.01,
                 'average': case.get('average', 0.4), 'seed': 2 ** 40 + 3}
     return config_from_dict(

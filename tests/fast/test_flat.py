@@ -6,9 +6,9 @@ import chainer.links as L
 import numpy
 import pytest
 
+from ram.config import TrainingConfig
 from ram.fast import flat
 from ram.training.build import OPTIMIZERS
-from ram.config import TrainingConfig
 
 
 class Net(chainer.Chain):

@@ -197,7 +197,7 @@ def test_all_windows_are_as_likely(variant, more):
             5 / batch ** 0.5)
 
 
-@pytest.mark.parametrize('reward', ['right', 'probability'])
+@pytest.mark.parametrize('reward', ['correct', 'probability'])
 @pytest.mark.parametrize('seed', range(8))
 def test_the_loss_and_its_gradients(seed, reward):
     rng = numpy.random.default_rng(seed)

@@ -13,17 +13,11 @@ import chainer
 import chainer.functions as F
 import numpy
 import pytest
+from test_rollout import inputs, make_model
 
-from ram.fast import elementwise
-from ram.fast import iteration
-from ram.fast import kernels
-from ram.fast import rollout
+from ram.fast import elementwise, iteration, kernels, rollout
 from ram.functions import glimpse_kernels
-from ram.functions.glimpse import glimpse
-from ram.functions.glimpse import summed_area_table
-
-from test_rollout import inputs
-from test_rollout import make_model
+from ram.functions.glimpse import glimpse, summed_area_table
 
 
 @pytest.mark.skipif(not shutil.which('nvcc'), reason='no CUDA compiler')

@@ -5,8 +5,8 @@ import chainer.functions as F
 import numpy
 import pytest
 
-from ram.config import config_from_dict
 from ram import links
+from ram.config import config_from_dict
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 

@@ -4,24 +4,18 @@ import os
 import signal
 
 import chainer
-from chainer.initializers import LeCunNormal
 import numpy
 import pytest
-from training_runs import assert_same_run
-from training_runs import begin
-from training_runs import make_config
-from training_runs import train
+from chainer.initializers import LeCunNormal
+from training_runs import assert_same_run, begin, make_config, train
 
 from ram.errors import RamError
-from ram.models.build import import_parts
-from ram.models.build import build_ram
-from ram.random_streams import make_streams
 from ram.fast import workers
-from ram.training import run
-from ram.training.signals import StopTrigger
-from ram.fast.flat import Adam
-from ram.fast.flat import FlatChain
+from ram.fast.flat import Adam, FlatChain
 from ram.fast.workers import Helpers
+from ram.models.build import build_ram, import_parts
+from ram.random_streams import make_streams
+from ram.training.signals import StopTrigger
 from ram.training.train_chain import TrainChain
 
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='needs POSIX')
@@ -44,7 +38,7 @@ def observe(chain, learner, images, labels):
 def test_the_parts_add_up_to_the_iteration(case):
     config = make_config(
         {'threads': case['threads'], 'reinforce_weight': 0.7,
-         'reward': case.get('reward', 'right'),
+         'reward': case.get('reward', 'correct'),
          'reinforce_reaches_core': case.get('reinforce_reaches_core', False)},
         {'core': case['core'], 'policy': case.get('policy', 'learned'),
          'first_location': case.get('first', 'near_center'),

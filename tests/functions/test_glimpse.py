@@ -5,9 +5,7 @@ import chainer
 import numpy
 import pytest
 
-from ram.functions.glimpse import glimpse
-from ram.functions.glimpse import patch_start
-from ram.functions.glimpse import summed_area_table
+from ram.functions.glimpse import glimpse, patch_start, summed_area_table
 
 
 def naive(images, locations, size, scales, factor):

@@ -1,10 +1,10 @@
 import chainer
-from chainer import gradient_check
 import numpy
 import pytest
+from chainer import gradient_check
 
-from ram.functions.glimpse import glimpse
 from ram import links
+from ram.functions.glimpse import glimpse
 
 
 def sigmoid(x):

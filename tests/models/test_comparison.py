@@ -3,14 +3,12 @@ import numpy
 import pytest
 
 from ram import checkpoint
-from ram.models.comparison import Convolutional
-from ram.models.comparison import FullyConnected
 from ram.commands.main import main
-from ram.config import build_config
-from ram.config import config_from_dict
+from ram.config import build_config, config_from_dict
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
 from ram.models.build import build_network
+from ram.models.comparison import Convolutional, FullyConnected
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 

@@ -11,11 +11,10 @@ import pytest
 import ram
 from ram import checkpoint
 from ram.commands.main import main
-from ram.config import config_from_dict
+from ram.config import PARTS, config_from_dict
 from ram.links import GlimpseNetwork
-from ram.models.parts import BUILT_IN
-from ram.config import PARTS
 from ram.models.build import build_network
+from ram.models.parts import BUILT_IN
 from ram.random_streams import make_streams
 
 MODULE = '''

@@ -7,7 +7,6 @@ import sys
 
 import chainer
 import pytest
-
 from training_runs import TOP
 
 SCRIPTS = os.path.join(TOP, 'scripts')

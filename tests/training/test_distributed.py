@@ -10,8 +10,7 @@ import textwrap
 import pytest
 
 from ram.commands.main import main
-from ram.random_streams import make_streams
-from ram.random_streams import OWN
+from ram.random_streams import OWN, make_streams
 
 needs_mpi = pytest.mark.skipif(
     importlib.util.find_spec('mpi4py') is None or not shutil.which('mpiexec'),

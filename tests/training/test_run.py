@@ -8,24 +8,24 @@ import time
 import chainer
 import numpy
 import pytest
+from training_runs import (
+    arrays_of,
+    assert_same_run,
+    begin,
+    log_of,
+    make_config,
+    train,
+)
 
 from ram import checkpoint
-from ram.training.extensions.check_finite import CheckFinite
 from ram.config import config_from_dict
-from ram.errors import RamError
 from ram.devices import get_device
-from ram.training import run
+from ram.errors import RamError
+from ram.training import train_chain
+from ram.training.extensions.check_finite import CheckFinite
+from ram.training.extensions.learning_rate import LearningRate
 from ram.training.run_folder import prepare_folder
 from ram.training.signals import StopTrigger
-from ram.training import train_chain
-from ram.training.extensions.learning_rate import LearningRate
-
-from training_runs import arrays_of
-from training_runs import assert_same_run
-from training_runs import begin
-from training_runs import log_of
-from training_runs import make_config
-from training_runs import train
 
 
 def test_the_same_seed_is_the_same_run(tmp_path):

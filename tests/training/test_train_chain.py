@@ -5,9 +5,9 @@ import numpy
 import pytest
 
 from ram.config import config_from_dict
+from ram.fast.flat import FlatChain
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
-from ram.fast.flat import FlatChain
 from ram.training.train_chain import TrainChain
 
 
@@ -29,7 +29,7 @@ def make_chain(seed, dtype):
         'training': {'reinforce_weight': float(rng.choice([0, 0.7])),
                      'baseline_weight': float(rng.uniform(0.1, 2)),
                      'reinforce_reaches_core': bool(rng.integers(2)),
-                     'reward': str(rng.choice(['right', 'probability']))}},
+                     'reward': str(rng.choice(['correct', 'probability']))}},
         'test')
     model = build_ram(config, make_streams(seed)['weights'])
     for param in model.params():

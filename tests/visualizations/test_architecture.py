@@ -2,22 +2,23 @@ import importlib.util
 import os
 
 import numpy
-from PIL import Image
 import pytest
+from PIL import Image
 
 from ram.config import config_from_dict
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import trajectories
+from ram.evaluation.evaluate import evaluation_streams, trajectories
 from ram.evaluation.gradient_map import gradient_map
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
-from ram.visualizations.architecture import draw_glimpse_network
-from ram.visualizations.architecture import draw_gradients
-from ram.visualizations.architecture import draw_sensor
-from ram.visualizations.architecture import draw_unrolled
-from ram.visualizations.architecture import save_figure
-from ram.visualizations.architecture import sizes_of
+from ram.visualizations.architecture import (
+    draw_glimpse_network,
+    draw_gradients,
+    draw_sensor,
+    draw_unrolled,
+    save_figure,
+    sizes_of,
+)
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))

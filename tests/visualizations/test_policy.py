@@ -3,13 +3,13 @@
 from types import SimpleNamespace
 
 import numpy
+import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
-import pytest
 
+from ram import RamError
 from ram.evaluation import inspect
 from ram.evaluation.evaluate import Trajectory
-from ram import RamError
 from ram.visualizations import policy as drawing
 
 

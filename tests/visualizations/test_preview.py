@@ -1,11 +1,10 @@
 import numpy
+import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
-import pytest
 
 from ram import RamError
-from ram.visualizations import draw_preview
-from ram.visualizations import save_preview
+from ram.visualizations import draw_preview, save_preview
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3])

@@ -9,13 +9,11 @@ import shutil
 import subprocess
 
 import numpy
-from PIL import Image
 import pytest
+from PIL import Image
 
 from ram.evaluation.evaluate import Trajectory
-from ram.visualizations import patch_boxes
-from ram.visualizations import save_inspection
-from ram.visualizations import sheet
+from ram.visualizations import patch_boxes, save_inspection, sheet
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 

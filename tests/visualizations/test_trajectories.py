@@ -2,25 +2,27 @@ import sys
 import types
 
 import matplotlib
+import numpy
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-import numpy
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
-import pytest
 
 from ram import RamError
 from ram.functions.glimpse import glimpse
-from ram.visualizations import draw_probabilities
-from ram.visualizations import draw_retina
-from ram.visualizations import draw_scene
-from ram.visualizations import draw_trajectory
-from ram.visualizations import patch_boxes
-from ram.visualizations import save_trajectories
-from ram.visualizations import Trajectory
+from ram.visualizations import (
+    Trajectory,
+    draw_probabilities,
+    draw_retina,
+    draw_scene,
+    draw_trajectory,
+    patch_boxes,
+    save_trajectories,
+    verdict,
+)
 from ram.visualizations import trajectories as module
-from ram.visualizations import verdict
 
 ZOOM = 12  # pixels of a drawing to a pixel of the image
 

@@ -8,8 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from ram.files import replacing
 from ram.training.extensions.pace import Pace
 from ram.visualizations import sheet
-from ram.visualizations.trajectories import GUESS
-from ram.visualizations.trajectories import SCALE_COLOURS
+from ram.visualizations.trajectories import GUESS, SCALE_COLOURS
 
 _SHARE = 1 / 50  # of the time of the training, for drawing both
 _WIDTH, _HEIGHT = 520, 320

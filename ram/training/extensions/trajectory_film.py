@@ -4,11 +4,10 @@ import os
 from typing import Any, NamedTuple
 
 import chainer
-from chainer.training import extension
 import numpy
+from chainer.training import extension
 
-from ram.evaluation.evaluate import evaluation_streams
-from ram.evaluation.evaluate import trajectories
+from ram.evaluation.evaluate import evaluation_streams, trajectories
 from ram.files import replacing
 from ram.training.extensions.pace import Pace
 from ram.visualizations import sheet

@@ -3,8 +3,7 @@
 import chainer
 from chainer.training import extension
 
-from ram.evaluation.evaluate import evaluate
-from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.evaluate import evaluate, evaluation_streams
 
 
 class Validation(extension.Extension):

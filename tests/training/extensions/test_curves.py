@@ -3,13 +3,11 @@ import time
 
 import numpy
 from PIL import Image
-from training_runs import make_config
-from training_runs import train
+from training_runs import make_config, train
 
 from ram.config import config_from_dict
 from ram.training.extensions import curves
-from ram.training.extensions.curves import Curves
-from ram.training.extensions.curves import draw_curve
+from ram.training.extensions.curves import Curves, draw_curve
 
 
 class Report:

@@ -5,17 +5,12 @@ import struct
 import sys
 import types
 
-from PIL import Image
 import pytest
-from training_runs import assert_same_run
-from training_runs import begin
-from training_runs import log_of
-from training_runs import make_config
-from training_runs import train
+from PIL import Image
+from training_runs import assert_same_run, begin, log_of, make_config, train
 
 from ram.commands.main import main
 from ram.training.extensions.snapshot import Snapshot
-from ram.training import run
 from ram.training.signals import StopTrigger
 
 

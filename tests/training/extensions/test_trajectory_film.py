@@ -3,22 +3,20 @@ import signal
 import time
 
 import numpy
-from PIL import Image
 import pytest
-from training_runs import arrays_of
-from training_runs import make_config
-from training_runs import train
+from PIL import Image
+from training_runs import arrays_of, make_config, train
 
 from ram import checkpoint
 from ram.config import config_from_dict
-from ram.data.splits import fixed_canvases
-from ram.data.splits import load_splits
+from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation.evaluate import Trajectory
-from ram.training import run
+from ram.training.extensions.trajectory_film import (
+    Examples,
+    Trajectories,
+    thin,
+)
 from ram.training.signals import StopTrigger
-from ram.training.extensions.trajectory_film import Examples
-from ram.training.extensions.trajectory_film import thin
-from ram.training.extensions.trajectory_film import Trajectories
 
 
 def frames_of(path):
