@@ -3,30 +3,47 @@
 Which term reaches which part of the network:
 
 - cross-entropy: action network, core and glimpse network;
-- REINFORCE: location network, and the core and the glimpse network if the
-  means were computed from uncut states;
+- REINFORCE: location network, and core and glimpse network as well if the
+  means were computed from states that are not detached;
 - baseline: baseline network.
 
-Each term has a gradient in closed form, so all of it is one function: what
-would be two dozen nodes of a graph costs a tenth of a training iteration.
-
-Shapes: T glimpses, B images, K classes. The first location is not the
-policy's choice, so there are T - 1 decisions. Decision i is taken in state
-h_i, has mean ``means[i]`` and baseline ``baselines[i]``, and led to the
-location ``choices[i]`` of glimpse i + 1.
+Shapes: T glimpses, B images, K classes. The first location is not chosen by
+the policy, so there are T - 1 decisions. Decision i is made in state h_i, has
+mean ``means[i]`` and baseline ``baselines[i]``, and led to ``sampled[i]``, the
+location of glimpse i + 1.
 """
+
+from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
 
 import chainer
+import chainer.functions as F
+
+Array = Any  # of NumPy or CuPy
+
+
+class Objective(NamedTuple):
+    """What a training minimizes.
+
+    Attributes:
+        reinforce_weight: Weight of the REINFORCE term.
+        baseline_weight: Weight of the baseline term.
+        reward: Kind of the reward, see :func:`reward`.
+
+    """
+
+    reinforce_weight: float = 1.0
+    baseline_weight: float = 1.0
+    reward: str = 'correct'
+
+
+PLAIN = Objective()
 
 
 class HybridLoss(NamedTuple):
-    """The loss and its terms, scalars; the terms are not yet weighted.
-
-    Variables where there is a graph, arrays where there is none.
-    """
+    """The loss and its three terms, scalars; the terms are not weighted."""
 
     total: Any
     action: Any
@@ -34,186 +51,113 @@ class HybridLoss(NamedTuple):
     baseline: Any
 
 
-def reward(logits, labels, kind='correct'):
-    """R, what a path is worth.
+class StepResult(NamedTuple):
+    """The loss of a batch and what it was computed from.
+
+    Attributes:
+        loss: Its total is a Variable with a graph.
+        logits: (B, K) after the last glimpse.
+        sampled: (T, B, 2) locations as sampled, not clipped.
+
+    """
+
+    loss: HybridLoss
+    logits: Array
+    sampled: Array
+
+
+def reward(logits: Array, labels: Array, kind: str = 'correct') -> Array:
+    """The reward R of each path.
 
     Args:
-        logits (Variable or array): (B, K).
-        labels (array): (B,) int32.
-        kind (str): ``correct``: 1 where the class is correct, else 0, as in the
-            paper. ``probability``: what the network believes the right class
-            to be: were the class drawn from that belief, as an action is in
-            Section 3.2, it would be the mean of the former. It varies less,
-            and tells a close guess from a bad one.
+        logits: (B, K).
+        labels: (B,) int32.
+        kind: ``correct``: 1 if the class is correct, else 0, as in the paper.
+            ``probability``: the probability of the correct class. That is the
+            expectation of the former if the class were sampled from the
+            softmax; it varies less and tells a close guess from a bad one.
 
     Returns:
-        array: (B,), of the logits' dtype; outside any graph.
+        (B,) array of the logits' dtype, detached.
 
     """
     logits = chainer.as_array(logits)
     if kind == 'correct':
         return (logits.argmax(axis=1) == labels).astype(logits.dtype)
-    xp = chainer.backend.get_array_module(logits)
-    return xp.exp(_log_softmax(logits)[xp.arange(len(logits)), labels])
+    rows = chainer.backend.get_array_module(logits).arange(len(logits))
+    return F.softmax(logits).array[rows, labels]
 
 
-def _log_softmax(logits):
-    xp = chainer.backend.get_array_module(logits)
-    scores = logits - logits.max(axis=1, keepdims=True)
-    scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
-    return scores
-
-
-def log_pi(choices, means, std):
-    """Log density of the Gaussian policy at the locations drawn from it.
+def log_pi(sampled: Array, means: Any, std: float) -> chainer.Variable:
+    """Log density of the Gaussian policy at the locations sampled from it.
 
     Args:
-        choices (array): (T - 1, B, 2), as drawn: not clipped.
-        means (array): (T - 1, B, 2).
-        std (float): Standard deviation, the one that was sampled with.
+        sampled: (T - 1, B, 2) locations as sampled: not clipped.
+        means: (T - 1, B, 2).
+        std: The standard deviation that they were sampled with.
 
     Returns:
-        array: (T - 1, B).
+        (T - 1, B).
 
     """
-    z = (choices - means) * (1 / std)
-    return -0.5 * (z * z).sum(axis=2) - math.log(2 * math.pi * std ** 2)
+    z = (sampled - means) / std
+    return -0.5 * F.sum(z * z, axis=2) - math.log(2 * math.pi * std ** 2)
 
 
-def hybrid_loss(logits, labels, choices, means, std, baselines,
-                reinforce_weight=1.0, baseline_weight=1.0, kind='correct'):
+def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
+                means: chainer.Variable, std: float,
+                baselines: chainer.Variable,
+                objective: Objective = PLAIN) -> HybridLoss:
     """Cross-entropy + REINFORCE + baseline (Section 3.2).
 
-    The terms, of which the last two are weighted in the total:
-
     - action: mean over the batch of ``-log p(label)``;
-    - reinforce: mean over the batch of the sum over the decisions of
-      ``-log pi * (R - b)``, whose gradient is an unbiased one of the expected
-      ``-R``. The bracket is cut: through this term baselines do not learn;
+    - reinforce: mean over the batch of the sum over decisions of
+      ``-log pi * (R - b)``. Its gradient is an unbiased estimate of that of
+      the expected ``-R``. The bracket is detached;
     - baseline: mean over decisions and batch of ``(b - R)^2``.
 
-    Choices and rewards are data, in no graph, so each term reaches its own
-    part of the network and no other.
+    Args:
+        logits: (B, K) after the last glimpse.
+        labels: (B,) int32.
+        sampled: (T - 1, B, 2) locations as sampled.
+        means: (T - 1, B, 2) means of the policy.
+        std: Standard deviation of the policy.
+        baselines: (T - 1, B) expected rewards.
+        objective: Weights of the terms, kind of the reward.
+
+    """
+    R = reward(logits, labels, objective.reward)  # an array: detached
+    advantage = R - baselines.array               # detached as well
+    batch, decisions = len(labels), max(advantage.size, 1)
+    action = F.softmax_cross_entropy(logits, labels)
+    reinforce = -F.sum(log_pi(sampled, means, std) * advantage) / batch
+    baseline = F.sum((baselines - R) ** 2) / decisions
+    total = (action + objective.reinforce_weight * reinforce
+             + objective.baseline_weight * baseline)
+    return HybridLoss(total, action, reinforce, baseline)
+
+
+def loss_by_links(model: chainer.Chain, images: Array, labels: Array,
+                  first: Array, noise: Array,
+                  objective: Objective) -> StepResult:
+    """The loss of a batch, computed Link by Link in Chainer's graph.
+
+    :func:`ram.fast.fused.fused_loss` computes the same in one function.
 
     Args:
-        logits (Variable): (B, K) after the last glimpse.
-        labels (array): (B,) int32.
-        choices (array): (T - 1, B, 2) locations as drawn.
-        means (Variable): (T - 1, B, 2).
-        std (float): Standard deviation of the policy.
-        baselines (Variable): (T - 1, B).
-        reinforce_weight (float): Weight of the REINFORCE term.
-        baseline_weight (float): Weight of the baseline term.
-        kind (str): Of the :func:`reward`.
-
-    Returns:
-        HybridLoss
+        model (ram.models.ram.RAM): The network.
+        images: (B, C, H, W) float in [0, 1].
+        labels: (B,) int32.
+        first: (B, 2) first locations.
+        noise: (T - 1, B, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
+        objective: Weights of the terms, kind of the reward.
 
     """
-    function = _HybridLoss(chainer.as_array(labels), chainer.as_array(choices),
-                           std, reinforce_weight, baseline_weight, kind)
-    return HybridLoss(*function.apply((logits, means, baselines)))
-
-
-class Terms(NamedTuple):
-    """The terms of the loss and the gradient of each, not yet weighted.
-
-    Attributes:
-        action (array): () like the two that follow.
-        reinforce (array): See :func:`hybrid_loss`.
-        baseline (array): Likewise.
-        d_logits (array): (B, K), of the action term: the probability of each
-            class, less 1 for the right one, over B.
-        d_means (array): (T - 1, B, 2), of the REINFORCE term:
-            ``-(l - mean) / std^2 * (R - b) / B``.
-        d_baselines (array): (T - 1, B), of the baseline term:
-            ``2 (b - R)`` over the number of decisions.
-
-    """
-
-    action: Any
-    reinforce: Any
-    baseline: Any
-    d_logits: Any
-    d_means: Any
-    d_baselines: Any
-
-
-def terms_of(logits, labels, choices, means, std, baselines, kind='correct'):
-    """The terms of :func:`hybrid_loss` with their gradients, of arrays.
-
-    Returns:
-        Terms: Of the logits' dtype.
-
-    """
-    xp = chainer.backend.get_array_module(logits)
-    batch, rows = len(logits), xp.arange(len(logits))
-    advantage = reward(logits, labels, kind) - baselines
-    scores = _log_softmax(logits)
-    d_logits = xp.exp(scores)
-    d_logits[rows, labels] -= 1
-    d_logits *= 1 / batch
-    d_means = choices - means
-    d_means *= (advantage * (-1 / (batch * std ** 2)))[..., None]
-    decisions = max(advantage.size, 1)
-    return Terms(
-        -scores[rows, labels].sum() / batch,
-        -(log_pi(choices, means, std) * advantage).sum() / batch,
-        (advantage * advantage).sum() / decisions,
-        d_logits, d_means, advantage * (-2 / decisions))
-
-
-def weigh(found, reinforce_weight, baseline_weight):
-    """The loss of its terms.
-
-    Args:
-        found (Terms): They.
-        reinforce_weight (float): Weight of the REINFORCE term.
-        baseline_weight (float): Weight of the baseline term.
-
-    Returns:
-        HybridLoss: Of arrays.
-
-    """
-    total = (found.action + reinforce_weight * found.reinforce
-             + baseline_weight * found.baseline)
-    return HybridLoss(total, *found[:3])
-
-
-class _HybridLoss(chainer.FunctionNode):
-
-    def __init__(self, labels, choices, std, reinforce_weight,
-                 baseline_weight, kind):
-        self._labels = labels
-        self._choices = choices
-        self._std = std
-        self._weights = reinforce_weight, baseline_weight
-        self._kind = kind
-
-    def forward(self, inputs):
-        """The total and its three terms, () each."""
-        logits, means, baselines = inputs
-        xp = chainer.backend.get_array_module(logits)
-        found = terms_of(logits, self._labels, self._choices, means,
-                         self._std, baselines, self._kind)
-        self._gradients = found[3:]
-        return tuple(xp.asarray(term, logits.dtype)
-                     for term in weigh(found, *self._weights))
-
-    def backward(self, indexes, gradients):
-        """Gradients of logits, means and baselines."""
-        total, *own = (None if g is None else g.array for g in gradients)
-        found = []
-        for gradient, weight, term in zip(self._gradients,
-                                          (1,) + self._weights, own):
-            share = _share(total, weight, term)
-            found.append(None if share is None else chainer.Variable(
-                (share * gradient).astype(gradient.dtype, copy=False)))
-        return tuple(found)
-
-
-def _share(total, weight, term):
-    """Gradient of a term, by way of the total and of its own."""
-    if total is None:
-        return term
-    return weight * total if term is None else weight * total + term
+    rollout = model(images, first, noise)
+    logits = model.action(rollout.states[-1])
+    # A decision, its mean and its baseline belong to the state it was made
+    # in; the last state decides nothing.
+    loss = hybrid_loss(logits, labels, rollout.sampled[1:], rollout.means,
+                       model.std, model.baseline(rollout.states[:-1]),
+                       objective)
+    return StepResult(loss, logits.array, rollout.sampled)

@@ -50,7 +50,7 @@ class BatchIterator(chainer.dataset.Iterator):
             (B,) int32.
 
         """
-        chosen = self.take()
+        chosen = self.next_indices()
         images = self._split.images[chosen]
         if self._data.warp:
             images = warp(images, self._data.warp, self._rng_canvas)
@@ -62,7 +62,7 @@ class BatchIterator(chainer.dataset.Iterator):
 
     next = __next__
 
-    def take(self):
+    def next_indices(self):
         """Moves on by a batch, without its images.
 
         Returns:
@@ -81,8 +81,8 @@ class BatchIterator(chainer.dataset.Iterator):
                 [chosen, self._order[:self._position]])
         return chosen[self._part]
 
-    def ahead(self):
-        """What :meth:`take` will give until the epoch is over.
+    def remaining_batches(self):
+        """What :meth:`next_indices` will give until the epoch is over.
 
         Returns:
             tuple of arrays: (n, B / size) indices for each of the next n
@@ -98,7 +98,7 @@ class BatchIterator(chainer.dataset.Iterator):
         return chosen[:, self._part], self.epoch + passed / len(self._order)
 
     @property
-    def longest(self):
+    def max_batches(self):
         """The most batches that end in one epoch."""
         return -(-len(self._order) // self.batch_size)
 

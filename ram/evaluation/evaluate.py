@@ -9,6 +9,7 @@ import chainer.functions as F
 import numpy
 
 from ram.data.splits import Splits
+from ram.fast.fused import fused_problem, fused_rollout
 from ram.models.comparison import Baseline
 from ram.random_streams import make_streams
 
@@ -129,7 +130,7 @@ def predict(model, images, streams, policy='mean', batch_size=500,
                  for i in range(0, len(images), batch_size)]
         return Paths(numpy.zeros((0, len(images), 2), 'float32'),
                     numpy.concatenate(parts)[None])
-    first, noise = model.draw(streams, len(images), mean=policy == 'mean')
+    first, noise = model.sample_noise(streams, len(images), mean=policy == 'mean')
     return predict_from(model, images, first, noise, batch_size, progress)
 
 
@@ -140,7 +141,7 @@ def predict_from(model, images, first, noise, batch_size=500, progress=None):
         model (ram.models.ram.RAM): On any device.
         images (array): (N, C, H, W) float32 on the CPU.
         first (array): (N, 2) float32 first locations on the model's device.
-        noise (array): (T - 1, N, 2), see :meth:`ram.models.ram.RAM.draw`.
+        noise (array): (T - 1, N, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
         batch_size (int): Images at a time.
         progress (callable): Called with the number of images of each batch
             done.
@@ -168,7 +169,9 @@ def _take_in(model, images):
 def _look(model, images, first, noise):
     to_cpu = chainer.get_device('@numpy').send
     with chainer.using_config('train', False), chainer.no_backprop_mode():
-        rollout = model(model.device.send(images), first, noise)
+        images = model.device.send(images)
+        rollout = (model(images, first, noise) if fused_problem(model)
+                   else fused_rollout(model, images, first, noise))
         shares = F.softmax(model.action(rollout.states), axis=2)
     return Paths(to_cpu(rollout.locations), to_cpu(shares.array))
 
@@ -261,7 +264,7 @@ def trajectories(model, images, labels, indices, streams):
         list of Trajectory
 
     """
-    first, noise = model.draw(streams, len(images), mean=True)
+    first, noise = model.sample_noise(streams, len(images), mean=True)
     seen = _look(model, images[indices], first[indices], noise[:, indices])
     return [
         trajectory(model, images[index], seen.locations[:, i],

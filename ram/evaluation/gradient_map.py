@@ -29,9 +29,9 @@ def gradient_map(model, images, labels, streams):
     """
     reached = {}
     for term in TERMS:
-        rollout = model(images, *model.draw(streams, len(images)))
+        rollout = model(images, *model.sample_noise(streams, len(images)))
         loss = hybrid_loss(
-            model.action(rollout.states[-1]), labels, rollout.drawn[1:],
+            model.action(rollout.states[-1]), labels, rollout.sampled[1:],
             rollout.means, model.std, model.baseline(rollout.states[:-1]))
         model.cleargrads()
         getattr(loss, term).backward()

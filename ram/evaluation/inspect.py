@@ -362,7 +362,7 @@ def error_by_first_location(model, images, labels, streams, grid=9,
         FirstLocations
 
     """
-    first, noise = model.draw(streams, len(images), mean=True)
+    first, noise = model.sample_noise(streams, len(images), mean=True)
     coordinates = (2 * numpy.arange(grid) + 1) / grid - 1
     error, loss = numpy.empty((grid, grid)), numpy.empty((grid, grid))
     for i, y in enumerate(coordinates):

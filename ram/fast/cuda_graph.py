@@ -1,50 +1,54 @@
-"""The same work again and again, recorded once as a CUDA graph."""
+"""Work that repeats, recorded once as a CUDA graph."""
+
+from __future__ import annotations
 
 import sys
+from typing import Callable
 
 import cupy
 
-_WARM_UP = 2  # times that it is done as it is: kernels are compiled, pools fill
+_WARM_UP = 2  # runs before the capture: kernels are compiled, pools fill
 
 
 class CudaGraphRunner:
-    """Does a piece of work on a stream of its own, later as a CUDA graph.
+    """Runs work on a stream of its own, later as a CUDA graph.
 
-    What the work allocates and lets go of comes from a pool that nothing else
-    draws from: a replay writes to the same memory as the work that was
-    recorded. The stream and CUDA's default one wait for each other.
+    What the work allocates and frees comes from a pool of its own, so a
+    replay writes to the same memory as the run that was recorded. The stream
+    and CUDA's default stream wait for each other.
 
     Args:
-        work (callable): Launches what is to be done, always the same on the
-            same arrays, without waiting for the GPU.
-        record (bool): Whether to record it; else its kernels are launched one
-            by one each time.
+        work: Launches kernels, always the same on the same arrays, without
+            waiting for the GPU.
+        record: Whether to record it; else its kernels are launched one by one
+            each time.
 
     """
 
-    def __init__(self, work, record):
+    def __init__(self, work: Callable[[], None], record: bool):
         self._work = work
         self._record = record
-        self._done = 0
+        self._runs = 0
         self._graph = None
         self._stream = cupy.cuda.Stream()
         self._pool = cupy.cuda.MemoryPool()
 
-    def __call__(self):
+    def __call__(self) -> None:
+        """Runs the work once; does not wait for it."""
         with cupy.cuda.using_allocator(self._pool.malloc), self._stream:
-            if self._record and self._done == _WARM_UP:
+            if self._record and self._runs == _WARM_UP:
                 self._graph = self._capture()
                 self._record = self._graph is not None
             if self._graph is None:
                 self._work()
             else:
                 self._graph.launch()
-        self._done += 1
+        self._runs += 1
 
     def _capture(self):
-        """The work as a graph, not yet done; None where that fails."""
+        """The work as a graph, not yet run; None if it cannot be recorded."""
         stream = self._stream
-        stream.synchronize()  # what went wrong before is not the capture's
+        stream.synchronize()  # earlier errors are not the capture's
         try:
             stream.begin_capture()
             try:
@@ -53,9 +57,9 @@ class CudaGraphRunner:
                 graph = stream.end_capture()
             graph.upload()
             return graph
-        except Exception as error:  # CuPy fails in ways of its own
+        except Exception as error:  # CuPy raises many kinds
             reason = str(error).strip().split('\n')[0]
-            print('ram: no CUDA graph can be made of an iteration here '
+            print('ram: an iteration cannot be recorded as a CUDA graph '
                   f'({reason}); its kernels are launched one by one',
                   file=sys.stderr)
             return None

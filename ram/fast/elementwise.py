@@ -9,7 +9,7 @@ import numpy
 
 # The sums of an LSTM's gate lie in one piece of memory: a pass over them takes
 # half as long as over a part of rows.
-GATES_APART = True
+GATE_MAJOR = True
 
 
 def rectify(z, b, *outs):
@@ -27,7 +27,7 @@ def rectify_backward(d, y, out):
     numpy.multiply(d, (y > 0).astype(d.dtype), out=out)
 
 
-def lstm(z, b, c, next_c, tanh_c, room, *outs):
+def lstm(z, b, c, next_c, tanh_c, buffer, *outs):
     """A step of an LSTM from the sums of its gates.
 
     Args:
@@ -38,7 +38,7 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
         c (array): (B, units); not read where there is no forget gate.
         next_c (array): (B, units), the next c goes there.
         tanh_c (array): (B, units), its tanh goes there.
-        room (array): (B, units), to work in.
+        buffer (array): (B, units), to work in.
         *outs (arrays): (B, units), the next state h goes into each.
 
     """
@@ -55,15 +55,15 @@ def lstm(z, b, c, next_c, tanh_c, room, *outs):
     a -= 1
     numpy.multiply(i, a, out=next_c)
     if len(z) == 4:
-        numpy.multiply(z[0], c, out=room)
-        next_c += room
+        numpy.multiply(z[0], c, out=buffer)
+        next_c += buffer
     numpy.tanh(next_c, out=tanh_c)
     numpy.multiply(o, tanh_c, out=outs[0])
     for out in outs[1:]:
         out[...] = outs[0]
 
 
-def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
+def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
     """Gradients of :func:`lstm`.
 
     Args:
@@ -75,16 +75,16 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
             that of c, where there is a forget gate.
         dz (array): (B, 4 units) or (B, 3 units), that of the sums goes
             there.
-        room (array): (B, units), to work in.
+        buffer (array): (B, units), to work in.
         slopes (array): (3, B, units), likewise.
 
     """
     i, o, a = z[-3:]
     *d_sigmoids, da = dz.reshape(len(dz), len(z), -1).swapaxes(0, 1)
-    _slope_of_tanh(tanh_c, room)
-    room *= o
-    room *= dh
-    dc += room
+    _slope_of_tanh(tanh_c, buffer)
+    buffer *= o
+    buffer *= dh
+    dc += buffer
     sigmoids, slopes = z[:-1], slopes[-len(d_sigmoids):]
     numpy.subtract(1, sigmoids, out=slopes)
     slopes *= sigmoids
@@ -93,9 +93,9 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
             slopes[::-1], (tanh_c, a, c), (dh, dc, dc), d_sigmoids[::-1]):
         slope *= factor
         numpy.multiply(slope, d, out=out)
-    _slope_of_tanh(a, room)
-    room *= i
-    numpy.multiply(room, dc, out=da)
+    _slope_of_tanh(a, buffer)
+    buffer *= i
+    numpy.multiply(buffer, dc, out=da)
     if len(z) == 4:
         dc *= z[0]
 
@@ -105,29 +105,29 @@ def _slope_of_tanh(y, out):
     numpy.subtract(1, out, out=out)
 
 
-def choose(z, b, noise, std, mean, drawn):
-    """The policy: mean = tanh(z + b), drawn = mean + std noise; uses z up."""
+def sample_location(z, b, noise, std, mean, sampled):
+    """The policy: mean = tanh(z + b), sampled = mean + std noise; uses z up."""
     z += b
     numpy.tanh(z, out=mean)
-    numpy.multiply(noise, std, out=drawn)
-    drawn += mean
+    numpy.multiply(noise, std, out=sampled)
+    sampled += mean
 
 
-def encode_location(drawn, W, b, looked, locations, room, out):
+def encode_location(sampled, W, b, clipped, locations, buffer, out):
     """Clips locations to the image and encodes them: Rect(Linear(l)).
 
     Args:
-        drawn (array): (B, 2) as drawn.
+        sampled (array): (B, 2) as sampled.
         W (array): (units, 2).
         b (array): (units,).
-        looked (array): (B, 2), the clipped ones go there.
+        clipped (array): (B, 2), the clipped ones go there.
         locations (array): (B, 2), and there.
-        room (array): (B, units), to work in.
+        buffer (array): (B, units), to work in.
         out (array): (B, units), what they are encoded as goes there.
 
     """
-    numpy.maximum(drawn, -1, out=looked)
-    numpy.minimum(looked, 1, out=looked)
-    locations[...] = looked
-    numpy.dot(looked, W.T, out=room)
-    rectify(room, b, out)
+    numpy.maximum(sampled, -1, out=clipped)
+    numpy.minimum(clipped, 1, out=clipped)
+    locations[...] = clipped
+    numpy.dot(clipped, W.T, out=buffer)
+    rectify(buffer, b, out)

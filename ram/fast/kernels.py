@@ -8,7 +8,7 @@ side; their dtype is that of the first argument, float32 or float64.
 
 from ram.functions.cuda import launch
 
-GATES_APART = False  # in one row: one product serves for all gates
+GATE_MAJOR = False  # in one row: one product serves for all gates
 
 SOURCE = r'''
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
@@ -18,8 +18,8 @@ __device__ REAL sigmoid(REAL x) { return (REAL)0.5 * tanh((REAL)0.5 * x) + (REAL
 extern "C" {
 
 // A thread for each unit of each image.
-__global__ void encode_location(int count, int units, const REAL* drawn,
-                                const REAL* w, const REAL* b, REAL* looked,
+__global__ void encode_location(int count, int units, const REAL* sampled,
+                                const REAL* w, const REAL* b, REAL* clipped,
                                 REAL* locations, REAL* out, int out_row)
 {
     int i = INDEX;
@@ -27,11 +27,11 @@ __global__ void encode_location(int count, int units, const REAL* drawn,
     int row = i / units, unit = i % units;
     REAL y = b[unit];
     for (int axis = 0; axis < 2; ++axis) {
-        REAL l = drawn[2 * row + axis];
+        REAL l = sampled[2 * row + axis];
         l = l < (REAL)-1 ? (REAL)-1 : l > (REAL)1 ? (REAL)1 : l;  // NaN stays
         y += l * w[2 * unit + axis];
         if (unit == 0) {
-            looked[2 * row + axis] = l;
+            clipped[2 * row + axis] = l;
             locations[2 * row + axis] = l;
         }
     }
@@ -121,14 +121,14 @@ __global__ void lstm_backward(int count, int units, const REAL* z, int gates,
     }
 }
 
-__global__ void choose(int count, const REAL* z, const REAL* b,
-                       const REAL* noise, REAL std, REAL* mean, REAL* drawn)
+__global__ void sample_location(int count, const REAL* z, const REAL* b,
+                       const REAL* noise, REAL std, REAL* mean, REAL* sampled)
 {
     int i = INDEX;
     if (i >= count) return;
     REAL m = tanh(z[i] + b[i % 2]);
     mean[i] = m;
-    drawn[i] = noise[i] * std + m;
+    sampled[i] = noise[i] * std + m;
 }
 
 }
@@ -149,10 +149,10 @@ def _gates(z):
     return (len(z), *(step // z.itemsize for step in z.strides[:2]))
 
 
-def encode_location(drawn, W, b, looked, locations, room, out):
+def encode_location(sampled, W, b, clipped, locations, buffer, out):
     """See :func:`ram.fast.elementwise.encode_location`."""
-    _launch('encode_location', out.size, drawn, out.shape[1], drawn, W, b,
-            looked, locations, out, _row(out))
+    _launch('encode_location', out.size, sampled, out.shape[1], sampled, W, b,
+            clipped, locations, out, _row(out))
 
 
 def rectify(z, b, *outs):
@@ -168,19 +168,19 @@ def rectify_backward(d, y, out):
             _row(y), out)
 
 
-def lstm(z, b, c, next_c, tanh_c, room, *outs):
+def lstm(z, b, c, next_c, tanh_c, buffer, *outs):
     """See :func:`ram.fast.elementwise.lstm`; one or two outs."""
     out, copy = outs[0], outs[-1]
     _launch('lstm', c.size, z, c.shape[1], z, *_gates(z), b, c, next_c, tanh_c, out,
             _row(out), copy, _row(copy))
 
 
-def lstm_backward(z, c, tanh_c, dh, dc, dz, room, slopes):
+def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
     """See :func:`ram.fast.elementwise.lstm_backward`."""
     _launch('lstm_backward', c.size, z, c.shape[1], z, *_gates(z), c, tanh_c,
             dh, _row(dh), dc, dz, _row(dz))
 
 
-def choose(z, b, noise, std, mean, drawn):
-    """See :func:`ram.fast.elementwise.choose`."""
-    _launch('choose', z.size, z, z, b, noise, z.dtype.type(std), mean, drawn)
+def sample_location(z, b, noise, std, mean, sampled):
+    """See :func:`ram.fast.elementwise.sample_location`."""
+    _launch('sample_location', z.size, z, z, b, noise, z.dtype.type(std), mean, sampled)

@@ -1,3 +1,9 @@
+"""The core f_h: what the network remembers from glimpse to glimpse."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -5,8 +11,11 @@ import numpy
 from chainer.initializers import LeCunNormal
 
 
+State = Tuple[chainer.Variable, ...]
+
+
 class _Core(chainer.Chain):
-    """What both cores share: one product for glimpse and state together."""
+    """One product for glimpse vector and state together, for both cores."""
 
     def __init__(self, in_units, units, gates, rng):
         super().__init__()
@@ -23,34 +32,35 @@ class _Core(chainer.Chain):
 class LSTMCore(_Core):
     """An LSTM without peepholes, as the paper uses for changing scenes.
 
-    The rows of the weight belong to the gates in turn, ``[i::4]`` to the
-    input, input gate, forget gate and output gate, as in
-    :func:`chainer.functions.lstm`. The forget gate starts open.
+    The rows of the weight are the interleaved gates of
+    :func:`chainer.functions.lstm`: ``[i::4]`` are cell input, input gate,
+    forget gate and output gate. The forget gate starts open.
 
     Args:
-        in_units (int): Width of the glimpse vector g.
-        units (int): Width of the state h.
-        rng (numpy.random.Generator): Draws the initial weights.
+        in_units: Width of the glimpse vector g.
+        units: Width of the state h.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, in_units, units, rng=None):
+    def __init__(self, in_units: int, units: int,
+                 rng: Optional[numpy.random.Generator] = None):
         super().__init__(in_units, units, 4, rng)
         self.linear.b.array[2::4] = 1
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> State:
         """(c, h), zeros of (B, units) each."""
         return self._zeros(batch), self._zeros(batch)
 
-    def forward(self, state, g):
+    def forward(self, state: State, g: chainer.Variable) -> State:
         """One step.
 
         Args:
-            state (tuple of Variables): (c, h), (B, units) each.
-            g (Variable): (B, in_units).
+            state: (c, h), (B, units) each.
+            g: (B, in_units) glimpse vector.
 
         Returns:
-            tuple of Variables: The next state, h last.
+            The next state, h last.
 
         """
         c, h = state
@@ -62,28 +72,26 @@ class RNNCore(_Core):
 
     .. math:: h_t = Rect(Linear(h_{t-1}) + Linear(g_t))
 
-    The state's own weights start at half the identity, and so hand the past
-    on through the rectifier without growing over the steps.
+    The recurrent weights start at half the identity: they pass the state on
+    through the rectifier, and it does not grow over the steps.
 
     Args:
-        in_units (int): Width of the glimpse vector g.
-        units (int): Width of the state h.
-        rng (numpy.random.Generator): Draws the initial weights.
+        in_units: Width of the glimpse vector g.
+        units: Width of the state h.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, in_units, units, rng=None):
+    def __init__(self, in_units: int, units: int,
+                 rng: Optional[numpy.random.Generator] = None):
         super().__init__(in_units, units, 1, rng)
         self.linear.W.array[:, in_units:] = 0.5 * numpy.eye(units)
 
-    def initial_state(self, batch):
+    def initial_state(self, batch: int) -> State:
         """(h,), zeros of (B, units)."""
         return self._zeros(batch),
 
-    def forward(self, state, g):
+    def forward(self, state: State, g: chainer.Variable) -> State:
         """One step, (h,) to (h,); see :meth:`LSTMCore.forward`."""
         h, = state
         return F.relu(self.linear(F.concat([g, h]))),
-
-
-CORES = {'lstm': LSTMCore, 'rnn': RNNCore}

@@ -1,7 +1,16 @@
+"""The glimpse network f_g: what is seen and where, in one vector."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
+import numpy
 from chainer.initializers import LeCunNormal
+
+from ram.links.glimpse_sensor import GlimpseSensor
 
 
 class GlimpseNetwork(chainer.Chain):
@@ -13,17 +22,19 @@ class GlimpseNetwork(chainer.Chain):
         g = Rect(Linear(h_g) + Linear(h_l))
 
     Args:
-        sensor (GlimpseSensor): The retina.
-        channels (int): Channels C of an image.
-        what_units (int): Width of h_g.
-        where_units (int): Width of h_l.
-        out_units (int): Width of g.
-        rng (numpy.random.Generator): Draws the initial weights.
+        sensor: The retina.
+        channels: Channels C of an image.
+        what_units: Width of h_g.
+        where_units: Width of h_l.
+        out_units: Width of g.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, sensor, channels, what_units=128, where_units=128,
-                 out_units=256, rng=None):
+    def __init__(self, sensor: GlimpseSensor, channels: int,
+                 what_units: int = 128, where_units: int = 128,
+                 out_units: int = 256,
+                 rng: Optional[numpy.random.Generator] = None):
         super().__init__()
         retina = sensor.scales * channels * sensor.size ** 2
         with self.init_scope():
@@ -37,16 +48,17 @@ class GlimpseNetwork(chainer.Chain):
             self.where_out = L.Linear(where_units, out_units,
                                       initialW=LeCunNormal(rng=rng))
 
-    def forward(self, images, locations, table=None):
+    def forward(self, images: Any, locations: Any,
+                table: Any = None) -> chainer.Variable:
         """Encodes a glimpse of each image.
 
         Args:
-            images (array): (B, C, H, W) float.
-            locations (array): (B, 2) float, (x, y) in [-1, 1].
-            table (array): The images' summed-area table, if it is at hand.
+            images: (B, C, H, W) float.
+            locations: (B, 2) float, (x, y) in [-1, 1].
+            table: Summed-area table of the images; computed if left out.
 
         Returns:
-            Variable: g, (B, out_units).
+            g, (B, out_units).
 
         """
         retina = self.sensor(images, locations, table)

@@ -1,24 +1,32 @@
+"""The location network f_l: where to look next."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
+import numpy
 from chainer.initializers import LeCunNormal
 
 
 class LocationNetwork(chainer.Chain):
-    """Where to look next: the mean of a Gaussian (Section 3.1).
+    """The mean of the Gaussian policy (Section 3.1).
 
-    The paper's mean is linear in the state. Squashed by a tanh it cannot
-    leave the image, and a hidden layer lets it learn while the core hears
-    nothing of it.
+    The paper's mean is linear in the state. Here a tanh keeps it inside the
+    image, and a hidden layer lets it learn where its gradient does not reach
+    the core.
 
     Args:
-        in_units (int): Width of the state h.
-        hidden_units (int): Width of the hidden layer; 0 for none.
-        rng (numpy.random.Generator): Draws the initial weights.
+        in_units: Width of the state h.
+        hidden_units: Width of the hidden layer; 0 for none.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, in_units, hidden_units=0, rng=None):
+    def __init__(self, in_units: int, hidden_units: int = 0,
+                 rng: Optional[numpy.random.Generator] = None):
         super().__init__()
         with self.init_scope():
             if hidden_units:
@@ -29,15 +37,15 @@ class LocationNetwork(chainer.Chain):
         if not hidden_units:
             self.hidden = None
 
-    def forward(self, h):
+    def forward(self, h: Any) -> chainer.Variable:
         """The policy's mean.
 
         Args:
-            h (Variable): (B, in_units), cut from the graph by the caller
-                where REINFORCE must not reach the core.
+            h: (B, in_units), detached by the caller where REINFORCE must not
+                reach the core.
 
         Returns:
-            Variable: (B, 2), (x, y) in [-1, 1].
+            (B, 2), (x, y) in [-1, 1].
 
         """
         if self.hidden is not None:

@@ -1,118 +1,49 @@
 """The network that a configuration names."""
 
+from __future__ import annotations
+
 import chainer
 import numpy
 
 from ram import links
+from ram.config import Config
 from ram.errors import RamError
-from ram.models.comparison import build_baseline
-from ram.models.parts import import_module, make_part
+from ram.models.comparison import build_comparison
+from ram.models.parts import describe, import_module, make_part
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 
 
-def build_network(config, rng):
-    """Builds RAM or a baseline.
+def build_network(config: Config, rng: numpy.random.Generator) -> chainer.Chain:
+    """Builds RAM or one of the paper's networks for comparison.
 
     Args:
-        config (ram.config.Config): ``model.network`` says which.
-        rng (numpy.random.Generator): Draws the initial weights.
+        config: ``model.network`` names it.
+        rng: Samples the initial weights.
 
     Returns:
-        ram.models.ram.RAM or ram.models.comparison.Baseline: On the CPU, float32.
+        On the CPU, float32.
 
     Raises:
-        RamError: See :func:`ram.models.ram.build_ram`.
+        RamError: See :func:`build_ram`.
 
     """
-    build = build_ram if config.model.network == 'ram' else build_baseline
+    build = build_ram if config.model.network == 'ram' else build_comparison
     return build(config, rng)
 
 
-def import_parts(config):
-    """Imports the classes of the user's own that a configuration names.
-
-    Their modules are run: for the user's own configurations only. What they
-    make is tried on two blank images, so that a slip shows before the images
-    are read and not in the middle of a training.
+def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
+    """Builds RAM.
 
     Args:
-        config (ram.config.Config): Nothing is done where all is built in.
-
-    Raises:
-        RamError: Where a module or a class is missing, or the network is not
-            what the rest of the program needs.
-
-    """
-    if config.model.network != 'ram' or not config.model.own_parts:
-        return
-    for key, name in config.model.own_parts.items():
-        import_module(name.rpartition('.')[0], f'model.{key}: {name}')
-    network, again = (build_network(config, make_streams(0)['weights'])
-                      for _ in range(2))
-    named = ', '.join(f'model.{key}: {name}'
-                      for key, name in config.model.own_parts.items())
-    for name, link in network.namedlinks():
-        if link._persistent:  # what Chainer saves beside the weights
-            raise RamError(f'{named}: {name} keeps values beside its weights '
-                           f'({", ".join(sorted(link._persistent))}), which '
-                           'no checkpoint holds; LayerNormalization does not')
-    for name, param in network.namedparams():
-        if not param.is_initialized:
-            raise RamError(f'{named}: {name} has no shape yet; give every '
-                           'Link the size of its input')
-    weights = dict(again.namedparams())
-    for name, param in network.namedparams():
-        if not numpy.array_equal(param.array, weights[name].array):
-            raise RamError(f'{named}: {name} is drawn anew each time; give '
-                           'its Link initialW=LeCunNormal(rng=rng), with the '
-                           "constructor's rng")
-    try:
-        problem = _misshapen(network, config)
-    except Exception as error:  # of somebody's own code, of any kind
-        words = ' '.join(str(error).split())
-        raise RamError(f'{named}: fails on two blank images: '
-                       f'{type(error).__name__}: {words:.200}; --debug shows '
-                       'where') from error
-    if problem:
-        raise RamError(f'{named}: {problem}')
-
-
-def _misshapen(network, config):
-    """What in a rollout is not as it should be, or None."""
-    images = numpy.zeros(
-        (2, config.data.channels) + config.data.canvas_size, 'float32')
-    with chainer.no_backprop_mode():
-        rollout = network(images, *network.draw(make_streams(0), len(images)))
-        found = {
-            'the states': rollout.states, 'the means': rollout.means,
-            'the logits': network.action(rollout.states),
-            'the expected rewards': network.baseline(rollout.states[:-1])}
-    steps, units = config.model.glimpses, config.model.core_units
-    wanted = {'the states': (steps, 2, units),
-              'the means': (steps - 1, 2, 2),
-              'the logits': (steps, 2, config.data.classes),
-              'the expected rewards': (steps - 1, 2)}
-    for name, array in found.items():
-        if array.shape != wanted[name] or array.dtype != 'float32':
-            return (f'{name} of {steps} glimpses at two images are '
-                    f'{array.dtype} of shape {array.shape}, and must be '
-                    f'float32 of shape {wanted[name]}')
-
-
-def build_ram(config, rng):
-    """Builds the network that a configuration describes.
-
-    Args:
-        config (ram.config.Config): All of it: channels and classes stand
-            under ``data``.
-        rng (numpy.random.Generator): Draws the initial weights.
+        config: Channels and classes are in ``data``.
+        rng: Samples the initial weights.
 
     Returns:
-        RAM: On the CPU, float32.
+        On the CPU, float32.
 
     Raises:
-        RamError: Where it names a class that is not imported, or is no such
+        RamError: Where a class is named that is not imported, or is no such
             part.
 
     """
@@ -136,3 +67,77 @@ def build_ram(config, rng):
             glimpses=model.glimpses, std=model.std,
             first_location=model.first_location, policy=model.policy,
             reinforce_reaches_core=config.training.reinforce_reaches_core)
+
+
+def import_parts(config: Config) -> None:
+    """Imports the user's own classes that a configuration names.
+
+    Their modules are run, so this is for the user's own configurations only.
+    The network is tried on two blank images, so that a mistake shows before
+    the images are read and not in the middle of a training.
+
+    Args:
+        config: Nothing is done where all parts are built in.
+
+    Raises:
+        RamError: Where a module or a class is missing, or the network is not
+            what the rest of the program needs.
+
+    """
+    if config.model.network != 'ram' or not config.model.own_parts:
+        return
+    for key, name in config.model.own_parts.items():
+        import_module(name.rpartition('.')[0], f'model.{key}: {name}')
+    named = ', '.join(f'model.{key}: {name}'
+                      for key, name in config.model.own_parts.items())
+    try:
+        problem = _find_problem(config)
+    except RamError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        raise RamError(f'{named}: fails on two blank images: '
+                       f'{describe(error)}') from error
+    if problem:
+        raise RamError(f'{named}: {problem}')
+
+
+def _find_problem(config):
+    """What the program cannot work with in a network, or None."""
+    network, again = (build_network(config, make_streams(0)['weights'])
+                      for _ in range(2))
+    for name, link in network.namedlinks():
+        if link._persistent:  # what Chainer saves beside the weights
+            return (f'{name} keeps values beside its weights '
+                    f'({", ".join(sorted(link._persistent))}), which no '
+                    'checkpoint holds; LayerNormalization does not')
+    weights = dict(again.namedparams())
+    for name, param in network.namedparams():
+        if not param.is_initialized:
+            return (f'{name} has no shape yet; give every Link the size of '
+                    'its input')
+        if not numpy.array_equal(param.array, weights[name].array):
+            return (f'{name} is sampled anew each time; give its Link '
+                    "initialW=LeCunNormal(rng=rng), with the constructor's "
+                    'rng')
+    return _wrong_shape(network, config)
+
+
+def _wrong_shape(network, config):
+    """The first array of a rollout with another shape or dtype, or None."""
+    images = numpy.zeros(
+        (2, config.data.channels) + config.data.canvas_size, 'float32')
+    steps, units = config.model.glimpses, config.model.core_units
+    with chainer.no_backprop_mode():
+        rollout = network(images, *network.sample_noise(make_streams(0), 2))
+        for name, array, shape in (
+                ('the states', rollout.states, (steps, 2, units)),
+                ('the means', rollout.means, (steps - 1, 2, 2)),
+                ('the logits', network.action(rollout.states),
+                 (steps, 2, config.data.classes)),
+                ('the expected rewards',
+                 network.baseline(rollout.states[:-1]), (steps - 1, 2))):
+            if array.shape != shape or array.dtype != 'float32':
+                return (f'{name} of {steps} glimpses of two images are '
+                        f'{array.dtype} of shape {array.shape}, and must be '
+                        f'float32 of shape {shape}')
+    return None

@@ -1,9 +1,16 @@
-"""What RAM is compared with: the paper's FC and convolutional networks."""
+"""The networks that the paper compares RAM with: fully connected and conv."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
 
 import chainer
 import chainer.functions as F
 import chainer.links as L
+import numpy
 from chainer.initializers import LeCunNormal
+
+from ram.config import Config
 
 FILTERS, SIDE, STRIDE = 8, 10, 5  # of the paper's one convolution
 
@@ -20,21 +27,22 @@ class FullyConnected(Baseline):
     """Two rectified layers, then a softmax (Tables 1 and 2).
 
     Args:
-        pixels (int): C * H * W.
-        units (int): Width of each layer.
-        classes (int): Number of classes K.
-        rng (numpy.random.Generator): Draws the initial weights.
+        pixels: C * H * W.
+        units: Width of each layer.
+        classes: Number of classes K.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, pixels, units, classes, rng=None):
+    def __init__(self, pixels: int, units: int, classes: int,
+                 rng: Optional[numpy.random.Generator] = None):
         super().__init__()
         with self.init_scope():
             self.first = _linear(pixels, units, rng)
             self.second = _linear(units, units, rng)
             self.logits = _linear(units, classes, rng)
 
-    def forward(self, images):
+    def forward(self, images: Any) -> chainer.Variable:
         return self.logits(F.relu(self.second(F.relu(self.first(images)))))
 
 
@@ -42,54 +50,55 @@ class Convolutional(Baseline):
     """8 filters of 10x10 at stride 5, a rectified layer, then a softmax.
 
     Args:
-        channels (int): C.
-        size (tuple of int): (H, W) of an image, at least (10, 10).
-        units (int): Width of the layer.
-        classes (int): Number of classes K.
-        rng (numpy.random.Generator): Draws the initial weights.
+        channels: C.
+        size: (H, W) of an image, at least (10, 10).
+        units: Width of the layer.
+        classes: Number of classes K.
+        rng: Samples the initial weights.
 
     """
 
-    def __init__(self, channels, size, units, classes, rng=None):
+    def __init__(self, channels: int, size: Tuple[int, int], units: int,
+                 classes: int, rng: Optional[numpy.random.Generator] = None):
         super().__init__()
-        places = [(side - SIDE) // STRIDE + 1 for side in size]
+        rows, columns = ((side - SIDE) // STRIDE + 1 for side in size)
         with self.init_scope():
             self.convolution = L.Convolution2D(
                 channels, FILTERS, SIDE, STRIDE,
                 initialW=LeCunNormal(rng=rng))
-            self.hidden = _linear(FILTERS * places[0] * places[1], units, rng)
+            self.hidden = _linear(FILTERS * rows * columns, units, rng)
             self.logits = _linear(units, classes, rng)
 
-    def forward(self, images):
-        """Does what ``self.convolution`` would, in one product.
+    def forward(self, images: Any) -> chainer.Variable:
+        """Computes ``self.convolution`` as one product.
 
-        At this stride a pixel is in few windows: to copy them all at once is
-        three times as fast as Chainer's way, a pixel of the filter at a time.
+        At this stride the windows hardly overlap: to copy them all at once is
+        three times as fast as Chainer's im2col.
         """
         batch, filters = len(images), self.convolution
         windows = self.xp.lib.stride_tricks.sliding_window_view(
             images, (SIDE, SIDE), axis=(2, 3))[:, :, ::STRIDE, ::STRIDE]
         windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
             -1, filters.W.size // FILTERS)
-        seen = F.relu(F.linear(
+        maps = F.relu(F.linear(
             windows, filters.W.reshape(FILTERS, -1), filters.b))
-        seen = seen.reshape(batch, -1, FILTERS).transpose(0, 2, 1)
-        return self.logits(F.relu(self.hidden(seen)))
+        maps = maps.reshape(batch, -1, FILTERS).transpose(0, 2, 1)
+        return self.logits(F.relu(self.hidden(maps)))
 
 
 def _linear(in_units, out_units, rng):
     return L.Linear(in_units, out_units, initialW=LeCunNormal(rng=rng))
 
 
-def build_baseline(config, rng):
-    """Builds the baseline that a configuration names.
+def build_comparison(config: Config, rng: numpy.random.Generator) -> Baseline:
+    """Builds the network that ``model.network`` names, fc or conv.
 
     Args:
-        config (ram.config.Config): With ``model.network`` fc or conv.
-        rng (numpy.random.Generator): Draws the initial weights.
+        config: The configuration.
+        rng: Samples the initial weights.
 
     Returns:
-        Baseline: On the CPU, float32.
+        On the CPU, float32.
 
     """
     data, units = config.data, config.model.units

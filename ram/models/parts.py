@@ -1,61 +1,55 @@
-"""The classes of the network's parts: built in, or somebody's own by name.
+"""The classes of the network's parts: built in, or the user's own by name.
 
 A configuration may name a class, ``module.Class``, for a part of the network.
-The name is looked up among the modules that are imported already, and nowhere
-else, so that a file which somebody else has made cannot run code by what it
-names. Only :func:`import_module` imports: for the modules that the user asks
-for by ``--import``, and for those of a configuration that the user trains.
+The name is looked up among the modules that are already imported, and nowhere
+else, so that a checkpoint of unknown origin cannot run code by what it names.
+Only :func:`import_module` imports: the modules that the user names with
+``--import``, and those of a configuration that the user trains.
 """
+
+from __future__ import annotations
 
 import difflib
 import importlib
 import inspect
 import os
 import sys
+from typing import Any
 
 import chainer
 
+from ram import links
+from ram.config import PARTS
 from ram.errors import RamError
-from ram.links.action_network import ActionNetwork
-from ram.links.baseline_network import BaselineNetwork
-from ram.links.core import CORES
-from ram.links.glimpse_network import GlimpseNetwork
-from ram.links.location_network import LocationNetwork
 
-# By key of the configuration's model and by name.
-BUILT_IN = {
-    'glimpse_network': {'ram.links.GlimpseNetwork': GlimpseNetwork},
-    'core': CORES,
-    'location_network': {'ram.links.LocationNetwork': LocationNetwork},
-    'action_network': {'ram.links.ActionNetwork': ActionNetwork},
-    'baseline_network': {'ram.links.BaselineNetwork': BaselineNetwork}}
+CORES = {'lstm': links.LSTMCore, 'rnn': links.RNNCore}
 
 
-def make_part(key, name, *arguments):
+def make_part(key: str, name: str, *arguments: Any) -> chainer.Link:
     """Makes a part of the network.
 
     Args:
-        key (str): One of ``BUILT_IN``.
-        name (str): As configured: one of ``BUILT_IN[key]``, or
-            ``module.Class``.
+        key: One of ``PARTS``.
+        name: As configured: one of ``PARTS[key]``, or ``module.Class``.
         *arguments: For the constructor.
-
-    Returns:
-        chainer.Link
 
     Raises:
         RamError: Where the module is not imported, or the class is no such
             part.
 
     """
-    if name in BUILT_IN[key]:
-        return BUILT_IN[key][name](*arguments)
+    if name in PARTS[key]:
+        return _built_in(name)(*arguments)
     cls = _find(key, name)
     try:
         return cls(*arguments)
-    except Exception as error:  # of somebody's own code, of any kind
+    except Exception as error:  # the user's code may raise anything
         raise RamError(f'model.{key}: {name}: its constructor fails: '
-                       f'{_told(error)}') from error
+                       f'{describe(error)}') from error
+
+
+def _built_in(name):
+    return CORES.get(name) or getattr(links, name.rpartition('.')[2])
 
 
 def _find(key, name):
@@ -66,38 +60,38 @@ def _find(key, name):
             f'{where}: {module} is not imported, and a file alone imports '
             f'nothing; if you trust it, add --import {module} (in Python: '
             'import it before ram.load)')
-    # Not getattr, by which a module may run code.
+    # Not getattr, which lets a module run code.
     names = vars(sys.modules[module])
     if word not in names:
         near = difflib.get_close_matches(word, names, n=1)
+        file = getattr(sys.modules[module], '__file__', None) or module
         raise RamError(
-            f'{where}: {_file(module)} has no class {word}'
+            f'{where}: {file} has no class {word}'
             + (f'; did you mean {near[0]}?' if near else
                '; correct the name, or write the class'))
     cls = names[word]
     if not (isinstance(cls, type) and issubclass(cls, chainer.Link)):
-        raise RamError(f'{where}: not a chainer.Link; let the class derive '
-                       'from chainer.Chain, or from the Link it replaces')
-    built_in = BUILT_IN[key]
+        raise RamError(f'{where}: not a chainer.Link; derive the class from '
+                       'chainer.Chain, or from the Link it replaces')
     if cls.__module__.split('.')[0] in ('ram', 'chainer'):
-        raise RamError(f'{where}: cannot stand here; take '
-                       f'{" or ".join(built_in)}, or write a class in a '
+        raise RamError(f'{where}: not a class for this part; use '
+                       f'{" or ".join(PARTS[key])}, or write a class in a '
                        'module of your own')
-    wanted = inspect.signature(next(iter(built_in.values()))).parameters
+    expected = inspect.signature(_built_in(PARTS[key][0])).parameters
     try:
-        inspect.signature(cls).bind(*wanted)
+        inspect.signature(cls).bind(*expected)
     except (TypeError, ValueError) as error:
         raise RamError(f'{where}: its constructor must take '
-                       f'({", ".join(wanted)}): {error}')
+                       f'({", ".join(expected)}): {error}') from error
     return cls
 
 
-def import_module(name, where):
+def import_module(name: str, where: str) -> None:
     """Imports, and so runs, a module of the user's own.
 
     Args:
-        name (str): The module; looked for in the current folder first.
-        where (str): What asks for it, for the error.
+        name: The module; the current folder is searched first.
+        where: What asks for it, for the error.
 
     Raises:
         RamError: Where there is none, or it fails.
@@ -106,7 +100,7 @@ def import_module(name, where):
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    importlib.invalidate_caches()  # it may have been written just now
+    importlib.invalidate_caches()  # the file may be new
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -115,15 +109,12 @@ def import_module(name, where):
                 and f'{name}.'.startswith(f'{missing}.')):
             raise RamError(f'{where}: no module {missing} in {folder} or '
                            'among the installed ones; go to the folder that '
-                           f'holds {missing}.py')
+                           f'holds {missing}.py') from error
         raise RamError(f'{where}: importing {name} fails: '
-                       f'{_told(error)}') from error
+                       f'{describe(error)}') from error
 
 
-def _told(error):
+def describe(error: BaseException) -> str:
+    """One line on an exception of the user's code."""
     words = ' '.join(str(error).split())
     return f'{type(error).__name__}: {words:.200}; --debug shows where'
-
-
-def _file(module):
-    return getattr(sys.modules[module], '__file__', None) or module

@@ -1,6 +1,8 @@
 """Composes a training: model, optimizer, iterator, updater, extensions."""
 
-import functools
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional
 
 import chainer
 import numpy
@@ -8,14 +10,20 @@ from chainer import training
 from chainer.training import extensions
 
 from ram.checkpoint import load_weights
+from ram.config import Config
 from ram.data.batches import BatchIterator
-from ram.data.splits import fixed_canvases
-from ram.fast.device import DeviceUpdater, Iteration, stays_on
+from ram.data.splits import Splits, fixed_canvases
+from ram.fast.device import DeviceUpdater
+from ram.fast.device_iteration import DeviceIteration
+from ram.fast.engine import Engine, select_engine
 from ram.fast.flat import Adam, FlatChain
-from ram.fast.workers import Helpers
+from ram.fast.fused import fused_loss
+from ram.fast.workers import ParallelUpdater, WorkerPool
+from ram.losses import loss_by_links
 from ram.models.build import build_network
+from ram.models.comparison import Baseline
 from ram.random_streams import make_streams
-from ram.training.distributed import SingleProcess
+from ram.training.distributed import SINGLE_PROCESS, SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
 from ram.training.extensions.check_finite import CheckFinite
 from ram.training.extensions.learning_rate import LearningRate
@@ -25,7 +33,7 @@ from ram.training.extensions.std_schedule import StdSchedule
 from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
 from ram.training.signals import StopTrigger
-from ram.training.train_chain import build_train_chain
+from ram.training.train_chain import ComparisonTrainChain, TrainChain
 
 OPTIMIZERS = {
     'adam': lambda t: Adam(t.learning_rate),
@@ -34,160 +42,146 @@ OPTIMIZERS = {
     'nesterov': lambda t: chainer.optimizers.NesterovAG(
         t.learning_rate, t.momentum)}
 
-
 COLUMNS = ['epoch', 'main/loss', 'main/error', 'validation/main/error',
            'main/location/spread', 'main/location/outside', 'learning_rate',
            'elapsed_time']
 
 
-def build_trainer(config, splits, out, device, stream, ranks=SingleProcess(),
-                  tensorboard=False):
+class Composed(NamedTuple):
+    """A training that is ready to run."""
+
+    trainer: training.Trainer
+    best: SaveBest
+    snapshot: Snapshot
+    engine: Engine
+
+
+def build_trainer(config: Config, splits: Splits, out: str,
+                  device: chainer.backend.Device, stream: Any,
+                  ranks: SingleProcess = SINGLE_PROCESS,
+                  tensorboard: bool = False) -> Composed:
     """Composes model, optimizer, iterator, updater and extensions.
 
     Args:
-        config (ram.config.Config): What and how.
-        splits (ram.data.splits.Splits): The images.
-        out (str): Run folder.
-        device (chainer.backend.Device): Where.
-        stream (file object): Progress goes there.
-        ranks (ram.training.distributed.SingleProcess): The processes that train together.
-        tensorboard (bool): Write for TensorBoard too.
+        config: The configuration.
+        splits: The images.
+        out: Run folder.
+        device: Where to train.
+        stream: Progress is written there.
+        ranks: The processes that train together.
+        tensorboard: Write for TensorBoard too.
 
-    Returns:
-        tuple: The trainer, its SaveBest and its Snapshot.
+    Raises:
+        RamError: Where the engine that is asked for does not apply.
 
     """
     streams = make_streams(config.training.seed, ranks.rank)
     model = build_network(config, streams['weights'])
     if config.training.start_from is not None:
         load_weights(config.training.start_from, model)
-    chain = build_train_chain(model, config.training, streams)
+    engine = select_engine(config, model, device)
+    chain = _train_chain(model, config, streams, engine)
     chain.to_device(device)
-    optimizer, helpers = _optimizer(chain, config, device, ranks)
+    optimizer = OPTIMIZERS[config.training.optimizer](config.training)
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
-    average = None
-    if config.training.average:
-        average = AverageWeights(model, config.training.average)
-        model = average.model
     rate = LearningRate(optimizer, config.training)
-    narrowing = None
-    if config.training.first_std and config.model.network == 'ram':
-        narrowing = StdSchedule(chain.model, config.training)
-    stays = stays_on(device, chain, config)
-    if stays:
-        updater = DeviceUpdater(
-            iterator, optimizer, *_iteration(
-                chain, optimizer, splits.train, config, iterator.longest,
-                ranks, average), rate.at,
-            narrowing.at if narrowing else lambda epoch: chain.model.std)
+    std = (StdSchedule(chain.model, config.training)
+           if config.training.first_std and config.model.network == 'ram'
+           else None)
+    on_device = engine.name == 'device'
+    flat, pool = _flat_chain(chain, config, engine, ranks)
+    optimizer.setup(flat)
+    average, measured = None, model
+    if config.training.average:
+        average = AverageWeights(model, config.training.average,
+                                 updated_by_engine=on_device)
+        measured = average.model
+    if on_device:
+        updater = _device_updater(iterator, optimizer, splits, config, ranks,
+                                  average, rate, std)
     else:
         updater = _updater(iterator, optimizer, device, config.training.clip,
-                           ranks, helpers)
+                           ranks, pool)
 
-    best = SaveBest(model, config, writes=ranks.rank == 0)
+    best = SaveBest(measured, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
-    stop = StopTrigger(config.training.epochs, config.training.early_stopping, best,
-                 ranks)
-    trainer = training.Trainer(updater, stop, out)
-    # It reports, not the one parameter that the optimizer sees.
+    trainer = training.Trainer(updater, StopTrigger(
+        config.training.epochs, config.training.early_stopping, best, ranks),
+        out)
+    # The chain reports, not the one parameter that the optimizer sees.
     trainer.reporter.add_observer('main', chain)
-    trainer.extend(CheckFinite(snapshot.path, ranks))
-    if average is not None:
-        trainer.extend(average, trigger=_never if stays else None)
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')
-    trainer.extend(Validation(model, images, labels, config, ranks))
-    trainer.extend(best)
-    trainer.extend(rate)
-    if narrowing is not None:
-        trainer.extend(narrowing)
-    trainer.extend(snapshot)
+    for extension in (
+            CheckFinite(snapshot.path, ranks), average,
+            Validation(measured, images, labels, config, ranks), best, rate,
+            std, snapshot):
+        if extension is not None:
+            trainer.extend(extension)
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)
-        examples = _extend_with_film(trainer, model, images, labels, config)
+        examples = _extend_with_film(trainer, measured, images, labels,
+                                     config)
         if tensorboard:
             trainer.extend(TensorBoard(chain.model, examples, out))
-    return trainer, best, snapshot
+    return Composed(trainer, best, snapshot, engine)
 
 
-def _optimizer(chain, config, device, ranks):
-    """The optimizer of a chain, and the chain's helpers or None."""
-    optimizer = OPTIMIZERS[config.training.optimizer](config.training)
-    if (config.training.threads == 1 or device.xp is not numpy
-            or not chain.gradients_in_one()):
-        return optimizer.setup(FlatChain(chain)), None
-    helpers = Helpers(chain, config,
-                      config.training.batch_size // ranks.size)
-    if isinstance(optimizer, Adam):
-        optimizer.helpers = helpers
-    flat = FlatChain(chain, helpers.weights, helpers.gradient)
-    return optimizer.setup(flat), helpers
+def _train_chain(model, config, streams, engine):
+    """The network with the loss that it is trained by."""
+    if isinstance(model, Baseline):
+        return ComparisonTrainChain(model)
+    return TrainChain(model, config.training, streams,
+                      loss_by_links if engine.name == 'links' else fused_loss)
 
 
-def _updater(iterator, optimizer, device, clip, ranks, helpers):
-    """An updater with what is done to the gradients before it uses them."""
-    if optimizer.target.chain.gradients_in_one():
-        optimizer.target.join_gradients()
-        kind = functools.partial(_GraphlessUpdater, helpers)
-    else:
-        optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
-        kind = training.updaters.StandardUpdater
+def _flat_chain(chain, config, engine, ranks):
+    """The chain as optimizers see it, and its pool of workers or None."""
+    if (engine.name == 'fused' and chain.xp is numpy
+            and config.training.threads > 1):
+        pool = WorkerPool(chain, config,
+                          config.training.batch_size // ranks.size)
+        return pool.flat, pool
+    return FlatChain(chain), None
+
+
+def _updater(iterator, optimizer, device, clip, ranks, pool):
+    """Chainer's updater, with the hooks that work on the gradients."""
+    optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
+    if pool is not None:
+        optimizer.add_hook(pool.add_gradients, 'sum over workers', 'pre')
     if ranks.size > 1:
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    return kind(iterator, optimizer, device=device, converter=_send)
+    if pool is not None:
+        return ParallelUpdater(iterator, optimizer, pool, device=device,
+                               converter=_send)
+    return training.updaters.StandardUpdater(iterator, optimizer,
+                                             device=device, converter=_send)
 
 
-class _GraphlessUpdater(training.updaters.StandardUpdater):
-    """Chainer's updater, for a chain that writes its gradients itself.
+def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,
+                    std):
+    """The updater of the engine ``device``."""
+    chain = optimizer.target.chain
+    run = iteration = DeviceIteration(
+        chain, optimizer, splits.train, config,
+        config.training.batch_size // ranks.size, iterator.max_batches, ranks,
+        average)
+    if chain.xp is not numpy:  # it is NumPy in tests
+        from ram.fast.cuda_graph import CudaGraphRunner
 
-    Args:
-        helpers (ram.fast.workers.Helpers): They help it; or None.
-        *args: Chainer's.
-
-    """
-
-    def __init__(self, helpers, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._helpers = helpers
-
-    def update_core(self):
-        iterator, optimizer = self.get_iterator('main'), self.get_optimizer(
-            'main')
-        batch = self.converter(iterator.next(), self.input_device)
-        (self._helpers or optimizer.target.chain).learn(*batch)
-        optimizer.update()
-        if iterator.is_new_epoch:
-            optimizer.new_epoch(auto=True)
-
-    def finalize(self):
-        super().finalize()
-        if self._helpers is not None:
-            self._helpers.close()
-
-
-def _iteration(chain, optimizer, split, config, longest, ranks, average):
-    """An iteration that stays on the device, and what runs it."""
-    iteration = Iteration(
-        chain, optimizer, split, config,
-        config.training.batch_size // ranks.size, longest, ranks, average)
-    if chain.xp is numpy:  # in tests
-        return iteration, iteration
-    from ram.fast.cuda_graph import CudaGraphRunner
-    # The mean over ranks is no work of one GPU.
-    return iteration, CudaGraphRunner(iteration, config.training.cuda_graph == 'auto'
-                             and ranks.size == 1)
-
-
-def _never(trainer):
-    """A trigger for what an iteration on the device does by itself."""
-    return False
+        # A graph holds the work of one GPU, not the mean over ranks.
+        run = CudaGraphRunner(iteration, config.training.cuda_graph == 'auto'
+                              and ranks.size == 1)
+    return DeviceUpdater(iterator, optimizer, iteration, run, rate.at,
+                         std.at if std else lambda epoch: chain.model.std)
 
 
 def _extend_with_reports(trainer, stream):
-    # Drawing is slow to import, and not needed by all commands.
+    # Matplotlib is slow to import, and not needed by all commands.
     from ram.training.extensions.curves import Curves
     report = extensions.LogReport()
     trainer.extend(report)
@@ -197,8 +191,9 @@ def _extend_with_reports(trainer, stream):
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
 
 
-def _extend_with_film(trainer, model, images, labels, config):
-    """Adds the film of a few images; hands these back, or None."""
+def _extend_with_film(trainer, model, images, labels,
+                      config) -> Optional[Any]:
+    """Adds the film of a few images; returns these, or None."""
     if config.model.network != 'ram':
         return None
     from ram.training.extensions.trajectory_film import Examples, Trajectories
@@ -213,7 +208,7 @@ def _send(batch, device):
 
 
 class _Plain:
-    """A stream without the escapes that PrintReport means for terminals."""
+    """A stream without the escape codes that PrintReport writes."""
 
     def __init__(self, stream):
         self._stream = stream

@@ -1,6 +1,9 @@
 """Processes that train one network together: data parallel, by ChainerMN."""
 
+from __future__ import annotations
+
 import importlib.util
+from typing import Any, List, Optional
 
 from ram.errors import RamError
 
@@ -8,38 +11,41 @@ COMMUNICATORS = ('naive', 'flat', 'non_cuda_aware', 'pure_nccl')
 
 
 class SingleProcess:
-    """One process that has all to itself."""
+    """A process that trains alone."""
 
     rank, size = 0, 1
 
-    def from_first(self, value):
-        """The value that rank 0 has."""
+    def from_first(self, value: Any) -> Any:
+        """The value of rank 0."""
         return value
 
-    def all_of(self, value):
+    def all_of(self, value: Any) -> List[Any]:
         """The values of all ranks, in their order."""
         return [value]
 
-    def mean_gradients(self, optimizer):
+    def mean_gradients(self, optimizer: Any) -> None:
         """An optimizer hook: replaces gradients by their mean over ranks."""
 
-    def abort(self, status):
-        """Ends all ranks, of which some may wait for this one."""
+    def abort(self, status: int) -> None:
+        """Ends all ranks, some of which may wait for this one."""
+
+
+SINGLE_PROCESS = SingleProcess()
 
 
 class Ranks(SingleProcess):
     """Processes that MPI started.
 
     Args:
-        name (str): ChainerMN's name of a communicator: ``naive`` or ``flat``
-            on CPUs, ``pure_nccl`` on GPUs.
+        name: ChainerMN's name of a communicator: ``naive`` or ``flat`` on
+            CPUs, ``pure_nccl`` on GPUs.
 
     Raises:
         RamError: Where mpi4py is missing.
 
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str):
         if importlib.util.find_spec('mpi4py') is None:
             raise RamError(f'--communicator {name}: needs mpi4py and an MPI; '
                            'install an MPI, then: python -m pip install '
@@ -49,7 +55,7 @@ class Ranks(SingleProcess):
             self._communicator = chainermn.create_communicator(name)
         except (ImportError, RuntimeError, ValueError) as error:
             raise RamError(f'--communicator {name}: {error}; on CPUs use '
-                           'naive')
+                           'naive') from error
         # An error in one rank ends all, instead of leaving them waiting.
         chainermn.global_except_hook.add_hook()
         self.rank = self._communicator.rank
@@ -69,14 +75,11 @@ class Ranks(SingleProcess):
         self._communicator.mpi_comm.Abort(status)
 
 
-def get_ranks(name=None):
-    """The processes that train together.
+def get_ranks(name: Optional[str] = None) -> SingleProcess:
+    """The processes that train together: :class:`Ranks`, or this one alone.
 
     Args:
-        name (str): As for :class:`Ranks`; None for this process alone.
-
-    Returns:
-        SingleProcess or Ranks
+        name: As for :class:`Ranks`; None for a single process.
 
     """
-    return SingleProcess() if name is None else Ranks(name)
+    return SINGLE_PROCESS if name is None else Ranks(name)

@@ -1,66 +1,77 @@
 """One training run, from configuration to run folder."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, List, NamedTuple, Optional
 
+import chainer
 import numpy
 
+from ram.config import Config
 from ram.data.splits import load_splits, name_classes
 from ram.errors import RamError
 from ram.models.build import import_parts
 from ram.training.build import build_trainer
-from ram.training.distributed import SingleProcess
+from ram.training.distributed import SINGLE_PROCESS, SingleProcess
 from ram.training.extensions.tensorboard import FOLDER, require_tensorboard
-from ram.training.run_folder import prepare_folder, write_versions
+from ram.training.run_folder import (
+    prepare_folder,
+    write_config,
+    write_versions,
+)
+
+FILES = ('config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
+         'trajectories.gif', FOLDER, 'best.npz', 'last.npz', 'snapshot.npz',
+         'snapshot-before.npz')
 
 
 class Outcome(NamedTuple):
     """How a run ended.
 
     Attributes:
-        best (str): The best checkpoint, or None if no epoch was finished.
-        error (float): Its validation error in %.
-        epoch (int): Its epoch.
-        files (list of str): All files made.
-        interrupted (int): The signal that ended the run early, or 0.
+        best: The best checkpoint, or None if no epoch was finished.
+        error: Its validation error in %.
+        epoch: Its epoch.
+        files: All files written.
+        interrupted: The signal that ended the run early, or 0.
 
     """
 
-    best: str
+    best: Optional[str]
     error: float
     epoch: int
-    files: list
+    files: List[str]
     interrupted: int
 
 
-def train(config, out, device, root=None, resume=False, stream=None,
-          ranks=SingleProcess(), tensorboard=False):
+def train(config: Config, out: str, device: chainer.backend.Device,
+          root: Optional[str] = None, resume: bool = False,
+          stream: Any = None,
+          ranks: SingleProcess = SINGLE_PROCESS,
+          tensorboard: bool = False) -> Outcome:
     """Trains a network.
 
     The run folder then holds ``config.yaml`` (resolved), ``versions.json``,
     ``log`` (JSON, one entry an epoch), ``loss.png``, ``error.png``,
-    ``trajectories.gif`` (how the policy changed; not of a baseline),
-    ``best.npz``, ``last.npz``, ``snapshot.npz`` and the snapshot before it.
+    ``trajectories.gif`` (how the policy changed; of RAM), ``best.npz``,
+    ``last.npz``, ``snapshot.npz`` and the snapshot before it.
 
     Args:
-        config (ram.config.Config): What and how.
-        out (str): Run folder.
-        device (chainer.backend.Device): Where.
-        root (str): Data root, if not the configuration's.
-        resume (bool): Go on with the run in the folder.
-        stream (file object): Progress goes there; to standard output if left
-            out.
-        ranks (ram.training.distributed.SingleProcess): The processes that train together.
-        tensorboard (bool): Write for TensorBoard too, into ``tensorboard``.
-
-    Returns:
-        Outcome
+        config: The configuration.
+        out: Run folder.
+        device: Where to train.
+        root: Data root, if not the configuration's.
+        resume: Resume the run in the folder.
+        stream: Progress is written there; to standard output if left out.
+        ranks: The processes that train together.
+        tensorboard: Write for TensorBoard too, into ``tensorboard``.
 
     Raises:
         RamError: For a folder in use, bad data, a full disk, a loss that is
-            no longer finite, where tensorboardX is missing, or a class named
-            by the configuration that is not what it should be.
+            not finite, an engine that does not apply, a missing tensorboardX,
+            or a class of the configuration that is not what it should be.
 
     """
     stream = stream or sys.stdout
@@ -77,30 +88,26 @@ def train(config, out, device, root=None, resume=False, stream=None,
         raise RamError(
             f'training.batch_size: {config.training.batch_size} cannot be '
             f'shared by {ranks.size} processes; set it to a multiple')
+    composed = build_trainer(config, splits, out, device, stream, ranks,
+                             tensorboard)
     if ranks.rank:
         ranks.from_first(None)  # waits for the folder
-        return _train(config, splits, out, device, stream, ranks, False)
+        return _run(composed, config, out, device, stream, ranks)
     with prepare_folder(out, config, resume):
-        write_versions(out, device, ranks)
         ranks.from_first(None)
-        return _train(config, splits, out, device, stream, ranks,
-                      tensorboard)
+        return _run(composed, config, out, device, stream, ranks)
 
 
-def _train(config, splits, out, device, stream, ranks, tensorboard):
-    trainer, best, snapshot = build_trainer(config, splits, out, device,
-                                            stream, ranks, tensorboard)
-    if snapshot.exists():
-        warning = snapshot.load(trainer)
-        if ranks.rank == 0:
-            if warning:
-                print(f'ram: {warning}', file=sys.stderr)
-            print(f'resumed after epoch {trainer.updater.epoch}, iteration '
-                  f'{trainer.updater.iteration}', file=stream)
+def _run(composed, config, out, device, stream, ranks):
+    trainer, best, snapshot, engine = composed
+    resumed = _resume(composed, config, out, stream, ranks)
+    if ranks.rank == 0:
+        print(f'engine: {engine}', file=stream)
+        write_versions(out, device, ranks, engine, resumed)
     stop = trainer.stop_trigger
     if not stop(trainer):
         try:
-            # What overflows is told by CheckFinite, in one line.
+            # CheckFinite reports what overflows, in one line.
             with stop.listening(), numpy.errstate(all='ignore'):
                 trainer.run(show_loop_exception_msg=False)
         except BrokenPipeError:  # of the stream, not of the folder
@@ -108,13 +115,26 @@ def _train(config, splits, out, device, stream, ranks, tensorboard):
         except OSError as error:
             raise RamError(
                 f'{out}: cannot be written: {error.strerror or error}; make '
-                f'room and go on with --resume')
+                'room and continue with --resume') from error
         if trainer.updater.epoch_detail != trainer.updater.epoch:
             snapshot.save(trainer)
-    names = ['config.yaml', 'versions.json', 'log', 'loss.png', 'error.png',
-             'trajectories.gif', FOLDER, 'best.npz', 'last.npz',
-             'snapshot.npz', 'snapshot-before.npz']
-    files = [path for path in (os.path.join(out, name) for name in names)
+    files = [path for path in (os.path.join(out, name) for name in FILES)
              if os.path.exists(path)]
     return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
                    best.error, best.epoch, files, stop.signal)
+
+
+def _resume(composed, config, out, stream, ranks):
+    """Loads the snapshot, if there is one; returns its entry in the record."""
+    trainer, snapshot = composed.trainer, composed.snapshot
+    if not snapshot.exists():
+        return None
+    warning, changed = snapshot.load(trainer)
+    epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
+    if ranks.rank == 0:
+        if warning:
+            print(f'ram: {warning}', file=sys.stderr)
+        print(f'resumed after epoch {epoch}, iteration {iteration}'
+              + ''.join(f'; {change}' for change in changed), file=stream)
+        write_config(out, config)
+    return {'epoch': epoch, 'iteration': iteration, 'changed': changed}

@@ -1,31 +1,28 @@
-"""The run folder: who may write into it, and what stands in it from the start."""
+"""The run folder: who may write into it, and what its records say."""
+
+from __future__ import annotations
 
 import json
 import os
 import platform
 import sys
 import time
+from typing import Any, Dict, Optional
 
 import chainer
 import filelock
 import numpy
 
+from ram.config import Config
 from ram.errors import RamError
 from ram.files import replacing, sweep
+from ram.training.distributed import SingleProcess
 
-LOCK = '.lock'  # in a run folder
+LOCK = '.lock'
 
 
-def versions(device):
-    """What a run's numbers depend on, for its record.
-
-    Args:
-        device (chainer.backend.Device): Where it runs.
-
-    Returns:
-        dict of str to str
-
-    """
+def versions(device: chainer.backend.Device) -> Dict[str, str]:
+    """What the numbers of a run on a device depend on, for its record."""
     import ram
     found = {'ram': ram.__version__, 'python': platform.python_version(),
              'chainer': chainer.__version__, 'numpy': numpy.__version__,
@@ -36,22 +33,59 @@ def versions(device):
     return found
 
 
-def prepare_folder(out, config, resume):
-    """Makes the run folder, or makes sure that it may be gone on with.
-
-    It belongs to this process for as long as the lock is held that is handed
-    back; the system lets go of it when the process ends, in whatever way.
+def write_versions(out: str, device: chainer.backend.Device,
+                   ranks: SingleProcess, engine: Any,
+                   resumed: Optional[Dict[str, Any]] = None) -> None:
+    """Writes ``versions.json``: how a run was started, and each resume.
 
     Args:
-        out (str): The folder.
-        config (ram.config.Config): Written into a new one.
-        resume (bool): Whether it may hold a run.
+        out: Run folder.
+        device: Where it runs.
+        ranks: The processes that train together.
+        engine (ram.fast.engine.Engine): The engine that was selected.
+        resumed: ``epoch``, ``iteration`` and ``changed`` keys of a resumed
+            run: added to the list ``resumed`` of the record that is there.
+
+    """
+    path = os.path.join(out, 'versions.json')
+    entry = dict(versions(device), engine=str(engine), processes=ranks.size,
+                 command=' '.join(sys.argv),
+                 started=time.strftime('%Y-%m-%d %H:%M:%S %z'))
+    if resumed:
+        try:
+            with open(path, encoding='utf-8') as file:
+                first = json.load(file)
+            before = first.pop('resumed', [])
+            entry = dict(first, resumed=before + [dict(resumed, **entry)])
+        except (OSError, ValueError, AttributeError, TypeError):
+            # The record of the start is lost; this one takes its place.
+            entry = dict(entry, resumed=[resumed])
+    with replacing(path, 'w') as file:
+        json.dump(entry, file, indent=2)
+
+
+def write_config(out: str, config: Config) -> None:
+    """Writes ``config.yaml``."""
+    with replacing(os.path.join(out, 'config.yaml'), 'w') as file:
+        file.write(config.to_yaml())
+
+
+def prepare_folder(out: str, config: Config,
+                   resume: bool) -> filelock.BaseFileLock:
+    """Makes the run folder, or checks that its run may be resumed.
+
+    Args:
+        out: The folder.
+        config: Written into a new one.
+        resume: Whether it may hold a run.
 
     Returns:
-        filelock.BaseFileLock: Held; a context manager that lets go of it.
+        A lock that is held, a context manager. The folder belongs to this
+        process until it is released; the system releases it when the process
+        ends, in whatever way.
 
     Raises:
-        RamError: Where it is in use or cannot be written.
+        RamError: Where the folder is in use or cannot be written.
 
     """
     try:
@@ -59,33 +93,24 @@ def prepare_folder(out, config, resume):
         held = [name for name in os.listdir(out) if name != LOCK]
     except OSError as error:
         raise RamError(f'{out}: cannot be the run folder: {error.strerror}; '
-                       'name another with --out')
+                       'name another with --out') from error
     if held and not resume:
-        raise RamError(f'{out}: is not empty; add --resume to go on with the '
-                       'run in it, or name another folder with --out')
+        raise RamError(f'{out}: is not empty; add --resume to resume the run '
+                       'in it, or name another folder with --out')
     if held and 'config.yaml' not in held:
-        raise RamError(f'{out}: holds no run; name the folder of one, or leave '
-                       '--resume out and name another --out')
+        raise RamError(f'{out}: holds no run; name the folder of one, or '
+                       'leave --resume out and name another --out')
     lock = filelock.FileLock(os.path.join(out, LOCK))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise RamError(f'{out}: another process is training in it; wait for '
-                       'it, or name another folder with --out')
+                       'it, or name another folder with --out') from None
     except OSError as error:
         raise RamError(f'{out}: cannot be written: {error.strerror}; name '
-                       'another folder with --out')
+                       'another folder with --out') from error
     sweep(out)
-    # Without a snapshot a run begins anew, whatever an earlier one wrote.
+    # Without a snapshot a run starts anew, whatever an earlier one wrote.
     if not {'snapshot.npz', 'snapshot-before.npz'}.intersection(held):
-        with replacing(os.path.join(out, 'config.yaml'), 'w') as f:
-            f.write(config.to_yaml())
+        write_config(out, config)
     return lock
-
-
-def write_versions(out, device, ranks):
-    with replacing(os.path.join(out, 'versions.json'), 'w') as f:
-        json.dump(dict(versions(device), processes=ranks.size,
-                       command=' '.join(sys.argv),
-                       started=time.strftime('%Y-%m-%d %H:%M:%S %z')),
-                  f, indent=2)

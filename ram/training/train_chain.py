@@ -1,181 +1,93 @@
-from typing import Any, NamedTuple
+"""The networks with their losses, as Chainer's updaters want them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict
 
 import chainer
 import chainer.functions as F
+import numpy
 
-from ram import links
-from ram.fast.rollout import RolloutFunction, Weights
-from ram.losses import HybridLoss, Terms, hybrid_loss, terms_of, weigh
+from ram.config import TrainingConfig
+from ram.losses import Objective, StepResult, loss_by_links
 from ram.models.comparison import Baseline
+from ram.models.ram import RAM
 from ram.random_streams import serialize_generator
 
-
-class StepResult(NamedTuple):
-    """What came of the images that a gradient was computed of.
-
-    Attributes:
-        loss (ram.losses.HybridLoss): Of arrays.
-        logits (array): (B, K).
-        drawn (array): (T, B, 2) locations as drawn.
-
-    """
-
-    loss: HybridLoss
-    logits: Any
-    drawn: Any
+Array = Any  # of NumPy or CuPy
+Streams = Dict[str, numpy.random.Generator]
 
 
 class TrainChain(chainer.Chain):
-    """The model with its loss, as Chainer's updaters want it.
+    """RAM with its hybrid loss.
 
     It is the one place where glimpses are taken for training. Its state
-    includes that of the generators it draws from.
+    includes that of the generators it samples from.
 
     Args:
-        model (ram.models.ram.RAM): The network.
-        training (ram.config.TrainingConfig): The weights of the terms.
-        streams (dict of str to numpy.random.Generator): ``location`` and
-            ``noise`` are drawn from.
+        model: The network.
+        training: Weights of the terms, kind of the reward.
+        streams: ``location`` and ``noise`` are used.
+        compute_loss: :func:`ram.losses.loss_by_links`, or a faster function
+            of the same arguments.
 
     Attributes:
-        baseline_weight (float): Weight of the baseline term.
-        reinforce_weight (float): Weight of the REINFORCE term.
-        reward (str): Kind of the reward.
+        objective (Objective): Weights of the terms, kind of the reward.
 
     """
 
-    def __init__(self, model, training, streams):
+    def __init__(self, model: RAM, training: TrainingConfig, streams: Streams,
+                 compute_loss: Callable[..., StepResult] = loss_by_links):
         super().__init__()
         self._streams = streams
-        self.reward = training.reward
-        self.baseline_weight = training.baseline_weight
+        self._compute_loss = compute_loss
         # A control policy does not learn.
-        self.reinforce_weight = (training.reinforce_weight
-                                 if model.policy == 'learned' else 0)
+        learns = model.policy == 'learned'
+        self.objective = Objective(
+            training.reinforce_weight if learns else 0,
+            training.baseline_weight, training.reward)
         with self.init_scope():
             self.model = model
 
-    def forward(self, images, labels):
-        """The loss of a batch; its terms are reported.
+    def forward(self, images: Array, labels: Array) -> chainer.Variable:
+        """The loss of a batch, (); its terms are reported.
 
         Args:
-            images (array): (B, C, H, W) float32 in [0, 1].
-            labels (array): (B,) int32.
-
-        Returns:
-            Variable: Scalar.
+            images: (B, C, H, W) float32 in [0, 1].
+            labels: (B,) int32.
 
         """
-        model = self.model
-        rollout = model(images, *self.draw(len(images)))
-        logits = model.action(rollout.states[-1])
-        # A decision, its mean and its baseline belong to the state it was
-        # taken in; the last state decides nothing.
-        loss = hybrid_loss(
-            logits, labels, rollout.drawn[1:], rollout.means, model.std,
-            model.baseline(rollout.states[:-1]), self.reinforce_weight,
-            self.baseline_weight, self.reward)
-        self.tell(labels, StepResult(loss, logits.array, rollout.drawn))
-        return loss.total
+        result = self.step(images, labels, *self.sample_noise(len(images)))
+        self.report(labels, result)
+        return result.loss.total
 
-    def learn(self, images, labels):
-        """Writes the gradient of the loss, whose terms are reported.
+    def sample_noise(self, batch: int):
+        """The randomness of a batch, see :meth:`RAM.sample_noise`."""
+        return self.model.sample_noise(self._streams, batch)
 
-        The same as :meth:`forward` and the backward pass of its graph, which
-        would take a tenth of an iteration; for a network that says so
-        (:meth:`gradients_in_one`). Every parameter's ``grad`` is an array
-        already (:meth:`ram.fast.flat.FlatChain.join_gradients`).
+    def step(self, images: Array, labels: Array, first: Array,
+             noise: Array) -> StepResult:
+        """The loss of images whose randomness is given; nothing is reported."""
+        return self._compute_loss(self.model, images, labels, first, noise,
+                                  self.objective)
 
-        Args:
-            images (array): (B, C, H, W) float32 in [0, 1].
-            labels (array): (B,) int32.
-
-        """
-        self.tell(labels, self.write_gradient(
-            images, labels, *self.draw(len(images))))
-
-    def draw(self, batch):
-        """The chance of a batch, see :meth:`ram.models.ram.RAM.draw`."""
-        return self.model.draw(self._streams, batch)
-
-    def write_gradient(self, images, labels, first, noise, share=1):
-        """Writes the gradient of the loss, or of a part of it.
-
-        Args:
-            images (array): (B, C, H, W) float32 in [0, 1].
-            labels (array): (B,) int32.
-            first (array): (B, 2) of :meth:`draw`, like the next.
-            noise (array): (T - 1, B, 2).
-            share (float): What part of a batch the images are. The losses and
-                gradients of all parts add up to those of the batch.
-
-        Returns:
-            StepResult
-
-        """
-        model, xp = self.model, self.xp
-        action, value = model.action.logits, model.baseline.value
-        weights, setting = model.recurrence()
-        names, weights = zip(*((name, w) for name, w in zip(
-            Weights._fields, weights) if w is not None))
-        inputs = [w.array for w in weights]
-        function = RolloutFunction(images, first, noise, setting, model.pool)
-        means, states = function.forward(inputs)
-        last = states[-1]
-        before = states[:-1].reshape(-1, last.shape[1])
-        logits = xp.dot(last, action.W.array.T)
-        logits += action.b.array
-        values = xp.dot(before, value.W.array.T)
-        values += value.b.array
-        found = Terms(*(share * term for term in terms_of(
-            logits, labels, function.drawn[1:], means, model.std,
-            values.reshape(means.shape[:2]), self.reward)))
-
-        found.d_means[...] *= self.reinforce_weight
-        found.d_baselines[...] *= self.baseline_weight
-        d_values = found.d_baselines.reshape(-1, 1)
-        for link, d, into in ((action, found.d_logits, last),
-                              (value, d_values, before)):
-            xp.dot(d.T, into, out=link.W.grad)
-            d.sum(axis=0, out=link.b.grad)
-        function.gradients(
-            inputs, means, states,
-            found.d_means if self.reinforce_weight else None,
-            [None] * len(means) + [xp.dot(found.d_logits, action.W.array)],
-            {name: w.grad for name, w in zip(names, weights)})
-        return StepResult(weigh(found, self.reinforce_weight,
-                            self.baseline_weight), logits, function.drawn)
-
-    def gradients_in_one(self):
-        """Whether :meth:`learn` says the same as the Links (bool)."""
-        model = self.model
-        return (model.fusible()
-                and type(model.action) is links.ActionNetwork
-                and type(model.baseline) is links.BaselineNetwork)
-
-    def tell(self, labels, learnt):
-        """Reports what came of a batch.
-
-        Args:
-            labels (array): (B,) int32.
-            learnt (StepResult): Of all of it.
-
-        """
-        loss = learnt.loss
-        right = (learnt.logits.argmax(axis=1) == labels).mean()
-        # All x, then all y: in pairs they would be summed slowly.
-        drawn = self.xp.ascontiguousarray(learnt.drawn[1:].reshape(-1, 2).T)
+    def report(self, labels: Array, result: StepResult) -> None:
+        """Reports the loss, its terms, the error and location statistics."""
+        loss = result.loss
+        accuracy = (result.logits.argmax(axis=1) == labels).mean()
+        # All x, then all y: pairs would be summed slowly.
+        xy = self.xp.ascontiguousarray(result.sampled[1:].reshape(-1, 2).T)
         report = {
             'loss': loss.total, 'loss/action': loss.action,
             'loss/reinforce': loss.reinforce, 'loss/baseline': loss.baseline,
-            'accuracy': right, 'error': 100 * (1 - right)}
-        if drawn.size:
-            x, y = drawn.mean(axis=1)
+            'accuracy': accuracy, 'error': 100 * (1 - accuracy)}
+        if xy.size:
+            x, y = xy.mean(axis=1)
             report.update({
                 'location/x': x, 'location/y': y,
-                'location/spread': drawn.std(axis=1).mean(),
+                'location/spread': xy.std(axis=1).mean(),
                 'location/outside': (
-                    self.xp.abs(drawn) > 1).any(axis=0).mean()})
+                    self.xp.abs(xy) > 1).any(axis=0).mean()})
         chainer.report(report, self)
 
     def serialize(self, serializer):
@@ -185,54 +97,31 @@ class TrainChain(chainer.Chain):
                                 self._streams[name])
 
 
-class BaselineTrainChain(chainer.Chain):
-    """A baseline with its loss, the cross-entropy.
+class ComparisonTrainChain(chainer.Chain):
+    """One of the paper's networks for comparison, with its cross-entropy.
 
     Args:
-        model (ram.models.comparison.Baseline): The network.
+        model: The network.
 
     """
 
-    def __init__(self, model):
+    def __init__(self, model: Baseline):
         super().__init__()
         with self.init_scope():
             self.model = model
 
-    def forward(self, images, labels):
-        """The loss of a batch; it is reported with the error.
+    def forward(self, images: Array, labels: Array) -> chainer.Variable:
+        """The loss of a batch, (); it is reported with the error.
 
         Args:
-            images (array): (B, C, H, W) float32 in [0, 1].
-            labels (array): (B,) int32.
-
-        Returns:
-            Variable: Scalar.
+            images: (B, C, H, W) float32 in [0, 1].
+            labels: (B,) int32.
 
         """
         logits = self.model(images)
         loss = F.softmax_cross_entropy(logits, labels)
-        right = (logits.array.argmax(axis=1) == labels).mean()
-        chainer.report({'loss': loss, 'loss/action': loss, 'accuracy': right,
-                        'error': 100 * (1 - right)}, self)
+        accuracy = (logits.array.argmax(axis=1) == labels).mean()
+        chainer.report({'loss': loss, 'loss/action': loss,
+                        'accuracy': accuracy, 'error': 100 * (1 - accuracy)},
+                       self)
         return loss
-
-    def gradients_in_one(self):
-        """See :meth:`TrainChain.gradients_in_one`; here there is a graph."""
-        return False
-
-
-def build_train_chain(model, training, streams):
-    """The network with the loss that it is trained by.
-
-    Args:
-        model (ram.models.ram.RAM or ram.models.comparison.Baseline): The network.
-        training (ram.config.TrainingConfig): The weights of the terms.
-        streams (dict of str to numpy.random.Generator): For the glimpses.
-
-    Returns:
-        TrainChain or BaselineTrainChain
-
-    """
-    if isinstance(model, Baseline):
-        return BaselineTrainChain(model)
-    return TrainChain(model, training, streams)

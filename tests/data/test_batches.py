@@ -101,18 +101,18 @@ def test_a_warp_changes_training_images(options):
 def test_what_is_ahead_is_what_comes(count, batch):
     iterator, other = make(count, batch), make(count, batch)
     for epoch in range(3):
-        batches, details = iterator.ahead()
-        assert len(batches) <= iterator.longest
+        batches, details = iterator.remaining_batches()
+        assert len(batches) <= iterator.max_batches
         for chosen, detail in zip(batches.tolist(), details.tolist()):
             assert iterator.epoch == epoch
             assert detail == iterator.epoch_detail
-            assert chosen == iterator.take().tolist()
+            assert chosen == iterator.next_indices().tolist()
             # Asking has changed nothing.
             assert chosen == numbers(next(other))
         assert iterator.is_new_epoch
     if batch < count:  # and from the middle of an epoch
-        iterator.take()
-        assert iterator.ahead()[0][0].tolist() == iterator.take().tolist()
+        iterator.next_indices()
+        assert iterator.remaining_batches()[0][0].tolist() == iterator.next_indices().tolist()
 
 
 def test_each_rank_has_its_part_of_what_is_ahead():
@@ -120,6 +120,6 @@ def test_each_rank_has_its_part_of_what_is_ahead():
     split = Split(numpy.zeros((10, 1, 28, 28), 'uint8'),
                   numpy.zeros(10, 'int32'))
     whole, one, two = (
-        BatchIterator(data, split, 4, make_streams(0), rank, size).ahead()[0]
+        BatchIterator(data, split, 4, make_streams(0), rank, size).remaining_batches()[0]
         for rank, size in ((0, 1), (0, 2), (1, 2)))
     assert numpy.concatenate([one, two], axis=1).tolist() == whole.tolist()

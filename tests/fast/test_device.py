@@ -99,7 +99,7 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
     iterator, order = (BatchIterator(config.data, split, 4, make_streams(5))
                        for _ in range(2))
     iteration = Iteration(chain, optimizer, split, config, 4,
-                          iterator.longest, SingleProcess(), average)
+                          iterator.max_batches, SingleProcess(), average)
     updater = DeviceUpdater(iterator, optimizer, iteration, iteration,
                             rate.at, narrowing.at)
     reporter, wanted = chainer.Reporter(), chainer.Reporter()
@@ -113,7 +113,7 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
             observation = reporter.observation
         std = narrowing.at(detail)
         images, labels = iteration.canvases, iteration.labels
-        chosen = order.take()
+        chosen = order.next_indices()
         assert iteration.windows[:, -1, 0].tolist() == chosen.tolist()
         assert labels.tolist() == split.labels[chosen].tolist()
         first, noise = iteration.drawn[0].copy(), iteration.noise.copy()
@@ -177,7 +177,7 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
     rng = numpy.random.default_rng(0)
     split = Split(rng.integers(256, size=(10, 1, 9, 8), dtype='uint8'),
                   rng.integers(4, size=10).astype('int32'))
-    order = BatchIterator(config.data, split, 4, make_streams(5)).take()
+    order = BatchIterator(config.data, split, 4, make_streams(5)).next_indices()
     canvases = []
     for rank in (0, 1):
         ranks = Two(rank)
@@ -186,7 +186,7 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
         iterator = BatchIterator(config.data, split, 4, make_streams(5), rank,
                                  2)
         iteration = Iteration(chain, optimizer, split, config, 2,
-                              iterator.longest, ranks, average)
+                              iterator.max_batches, ranks, average)
         before = optimizer.target.vector.array.copy()
         DeviceUpdater(iterator, optimizer, iteration, iteration,
                       lambda epoch: 0.1, lambda epoch: 0.2).update()

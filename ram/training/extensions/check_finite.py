@@ -1,41 +1,46 @@
 """The end of a run that has diverged."""
 
+from __future__ import annotations
+
 import math
 import os
+from typing import Any
 
 import chainer
 from chainer.training import extension
 
 from ram.errors import RamError
+from ram.training.distributed import SingleProcess
 
 
 class CheckFinite(extension.Extension):
-    """Stops a run whose loss or weights are no longer finite.
+    """Stops a run whose loss or weights are not finite.
 
-    The loss is looked at whenever it is reported, and the weights once an
+    The loss is checked whenever it is reported, and the weights once an
     epoch, before they are measured.
 
     Args:
-        snapshot (str): The file to name as the way back.
-        ranks (ram.training.distributed.SingleProcess): Those that train together: they
-            stop together.
+        snapshot: The file that the error names to continue from.
+        ranks: The processes that train together: they stop together.
 
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_WRITER + 100
 
-    def __init__(self, snapshot, ranks):
+    def __init__(self, snapshot: str, ranks: SingleProcess):
         self._snapshot = snapshot
         self._ranks = ranks
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         observation = trainer.observation
         if 'main/loss' not in observation:
             return
         loss = float(chainer.as_array(observation['main/loss']))
-        # A loss that was reported late says since when it is no number.
-        iteration = observation.get('main/lost', trainer.updater.iteration)
+        # The engine device reports once an epoch, with the first iteration
+        # whose loss was not finite.
+        iteration = observation.get('main/not_finite',
+                                    trainer.updater.iteration)
         for loss, iteration in self._ranks.all_of((loss, iteration)):
             if not math.isfinite(loss):
                 _stop(iteration, self._snapshot, f'the loss became {loss}')
@@ -43,12 +48,12 @@ class CheckFinite(extension.Extension):
             check_weights(trainer, self._snapshot)
 
 
-def check_weights(trainer, snapshot):
-    """Stops a run with a weight that is no longer finite.
+def check_weights(trainer: Any, snapshot: str) -> None:
+    """Stops a run with a weight that is not finite.
 
     Args:
-        trainer (chainer.training.Trainer): Of the run.
-        snapshot (str): The file to name as the way back.
+        trainer: The run.
+        snapshot: The file that the error names to continue from.
 
     Raises:
         RamError: Names the weight and the iteration.

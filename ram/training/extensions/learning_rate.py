@@ -1,27 +1,33 @@
 """The learning rate over the epochs."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import chainer
 from chainer.training import extension
+
+from ram.config import TrainingConfig
 
 
 class LearningRate(extension.Extension):
     """Sets the learning rate before every update.
 
-    It is computed from the epochs passed, so that a resumed run goes on at
-    the very rate. Only ``plateau`` has a state, which is saved.
+    It stands in for Chainer's ``ExponentialShift`` and its like: the rate is
+    computed from the epochs passed, so that a resumed run continues at exactly
+    the same rate. Only ``plateau`` has a state, which is saved.
 
     Args:
-        optimizer (chainer.Optimizer): Its rate is set.
-        training (ram.config.TrainingConfig): The schedule.
+        optimizer: Its rate is set.
+        training: The schedule.
 
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_EDITOR
 
-    def __init__(self, optimizer, training):
+    def __init__(self, optimizer: Any, training: TrainingConfig):
         self._optimizer = optimizer
         # Adam's lr is a derived value; its alpha is the rate.
         self._name = 'alpha' if hasattr(optimizer, 'alpha') else 'lr'
@@ -30,15 +36,14 @@ class LearningRate(extension.Extension):
         self._best = math.inf
         self._waited = 0
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: Any) -> None:
         self._set(trainer)
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         error = trainer.observation.get('validation/main/error')
         if self._training.schedule == 'plateau' and error is not None:
             self._watch(error)
-        rate = self._set(trainer)
-        chainer.report({'learning_rate': rate})
+        chainer.report({'learning_rate': self._set(trainer)})
 
     def _watch(self, error):
         training = self._training
@@ -56,8 +61,8 @@ class LearningRate(extension.Extension):
         setattr(self._optimizer, self._name, rate)
         return rate
 
-    def at(self, epoch):
-        """The rate after so many epochs (float), fractions counted."""
+    def at(self, epoch: float) -> float:
+        """The rate after so many epochs, fractions included."""
         training = self._training
         if training.schedule == 'cosine':
             share = training.final_rate + (1 - training.final_rate) * (
@@ -75,7 +80,6 @@ class LearningRate(extension.Extension):
         self._waited = int(serializer('waited', self._waited))
 
 
-def half_cosine(epoch, epochs):
-    """From 1 at the start to 0 after so many epochs."""
-    passed = min(epoch / epochs, 1)
-    return (1 + math.cos(math.pi * passed)) / 2
+def half_cosine(epoch: float, epochs: int) -> float:
+    """Falls from 1 at the start to 0 after so many epochs."""
+    return (1 + math.cos(math.pi * min(epoch / epochs, 1))) / 2

@@ -1,38 +1,45 @@
-"""Checkpoints of the last and the best measured epoch."""
+"""Checkpoints of the best and of the last measured epoch."""
+
+from __future__ import annotations
 
 import math
 import os
+from typing import Any
 
+import chainer
 from chainer.training import extension
 
 from ram import checkpoint
+from ram.config import Config
 
 
 class SaveBest(extension.Extension):
-    """Writes the model when it was measured, and the best one apart.
+    """Writes ``last.npz`` whenever the model was measured, and ``best.npz``.
+
+    Chainer's ``MinValueTrigger`` would fail in epochs without a measurement.
 
     Args:
-        model (ram.models.ram.RAM): The network.
-        config (ram.config.Config): Goes into the checkpoints.
-        writes (bool): Whether this process writes them.
+        model: The network.
+        config: Written into the checkpoints.
+        writes: Whether this process writes them.
 
     Attributes:
-        error (float): The least validation error so far, in %.
-        epoch (int): The epoch that reached it.
+        error: The least validation error so far, in %.
+        epoch: The epoch that reached it.
 
     """
 
     trigger = 1, 'epoch'
     priority = extension.PRIORITY_EDITOR
 
-    def __init__(self, model, config, writes):
+    def __init__(self, model: chainer.Chain, config: Config, writes: bool):
         self._model = model
         self._config = config
         self._writes = writes
         self.error = math.inf
         self.epoch = 0
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         error = trainer.observation.get('validation/main/error')
         if error is None:  # not measured after this epoch
             return

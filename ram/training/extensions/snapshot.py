@@ -1,41 +1,48 @@
 """Snapshots: all that a resumed run needs."""
 
+from __future__ import annotations
+
 import json
 import math
 import os
 import time
+from typing import Any, Dict, List, Optional, Tuple
 
 import chainer
+import numpy
 from chainer.training import extension
 
 from ram import checkpoint
-from ram.config import config_from_dict
+from ram.config import RESUMABLE, RUN_OPTIONS, Config, config_from_dict
 from ram.errors import RamError
+from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import check_weights
 
 
 class Snapshot(extension.Extension):
     """Saves all that a resumed run needs, by epoch and by time.
 
-    The one before is kept beside it, should the newest be damaged.
+    The one before is kept as well, in case the newest is damaged. Chainer's
+    ``snapshot`` saves no generators and picks the newest file by its time.
 
     Args:
-        out (str): Run folder.
-        config (ram.config.Config): Kept with it, for a resumed run must have
-            the same.
-        streams (dict of str to numpy.random.Generator): Of this process;
-            iterator and chain save those of rank 0, this those of the others.
-        ranks (ram.training.distributed.SingleProcess): Rank 0 writes for all.
+        out: Run folder.
+        config: Saved with it: a resumed run must have the same.
+        streams: Generators of this process. Iterator and chain save those of
+            rank 0, this those of the other ranks.
+        ranks: Rank 0 writes for all.
 
     Attributes:
-        path (str): The newest snapshot.
+        path: The newest snapshot.
 
     """
 
     trigger = 1, 'iteration'
-    priority = -100  # when all others have done their work
+    priority = -100  # after all other extensions
 
-    def __init__(self, out, config, streams, ranks):
+    def __init__(self, out: str, config: Config,
+                 streams: Dict[str, numpy.random.Generator],
+                 ranks: SingleProcess):
         self.path = os.path.join(out, 'snapshot.npz')
         self._before = os.path.join(out, 'snapshot-before.npz')
         self._fresh = os.path.join(out, 'snapshot-fresh.npz')
@@ -46,21 +53,18 @@ class Snapshot(extension.Extension):
         self._seconds = math.inf if minutes is None else 60 * minutes
         self._saved = time.monotonic()
 
-    def __call__(self, trainer):
-        # Rank 0's clock is everyone's.
+    def __call__(self, trainer: Any) -> None:
+        # Rank 0's clock decides for all.
         late = time.monotonic() - self._saved >= self._seconds
         if trainer.updater.is_new_epoch or self._ranks.from_first(late):
             self.save(trainer)
 
-    def save(self, trainer):
-        """Writes the snapshot.
-
-        Args:
-            trainer (chainer.training.Trainer): Between two iterations.
+    def save(self, trainer: Any) -> None:
+        """Writes the snapshot, between two iterations.
 
         Raises:
-            RamError: Where it cannot be written, or a weight is no longer
-                finite; what was saved stays.
+            RamError: Where it cannot be written, or a weight is not finite;
+                the files that are there stay.
 
         """
         streams = self._ranks.all_of({
@@ -71,7 +75,7 @@ class Snapshot(extension.Extension):
         check_weights(trainer, self.path)
         serializer = chainer.serializers.DictionarySerializer()
         serializer.save(trainer)
-        # Chainer saves what is not there as None, which only pickle holds.
+        # Chainer saves absent values as None, which takes pickle to store.
         arrays = {name: value for name, value in serializer.target.items()
                   if value.dtype != object}
         checkpoint.write_arrays(
@@ -79,28 +83,28 @@ class Snapshot(extension.Extension):
             {'config': self._config.as_dict(), 'streams': streams,
              'iteration': trainer.updater.iteration,
              'epoch': trainer.updater.epoch})
-        # At any moment one of the two names stands for a whole snapshot.
+        # At any moment one of the two names is a whole snapshot.
         if os.path.exists(self.path):
             os.replace(self.path, self._before)
         os.replace(self._fresh, self.path)
         self._saved = time.monotonic()
 
-    def exists(self):
-        """Whether there is a run to go on with."""
+    def exists(self) -> bool:
+        """Whether there is a run to resume."""
         return os.path.exists(self.path) or os.path.exists(self._before)
 
-    def load(self, trainer):
-        """Takes up a run where the newest whole snapshot left it.
+    def load(self, trainer: Any) -> Tuple[Optional[str], List[str]]:
+        """Restores the newest whole snapshot.
 
         Args:
-            trainer (chainer.training.Trainer): Made from the same
-                configuration, not yet run.
+            trainer: Made from the same configuration, not yet run.
 
         Returns:
-            str: What was wrong with the newest one, if anything was.
+            What was wrong with the newest snapshot, or None; and the keys
+            that have changed since it was written, a line each.
 
         Raises:
-            RamError: Where there is no whole one, or it is of another
+            RamError: Where there is no whole snapshot, or it is of another
                 configuration.
 
         """
@@ -110,41 +114,48 @@ class Snapshot(extension.Extension):
         except RamError as error:
             if not os.path.exists(self._before):
                 raise
-            warning = f'{error}; going on from the one before'
+            warning = f'{error}; the one before it is used'
             arrays, meta = checkpoint.read_arrays(self._before, 'snapshot')
         self._ranks.all_of(None)  # all have read
         if warning and self._ranks.rank == 0:
             # The next one must not push the whole one out.
             os.replace(self._before, self.path)
-        self._check(meta)
+        changed = self._changes(meta)
         try:
             _Restorer(arrays).load(trainer)
             if self._ranks.rank:
                 own = meta['streams'][self._ranks.rank - 1]
                 for name, state in own.items():
                     self._streams[name].bit_generator.state = state
-        except (KeyError, ValueError, TypeError, json.JSONDecodeError) as e:
-            raise RamError(f'{self.path}: does not fit this program ({e}); '
-                           'start the run anew in another --out')
-        return warning
+        except (KeyError, ValueError, TypeError,
+                json.JSONDecodeError) as error:
+            raise RamError(
+                f'{self.path}: does not fit this version of the program '
+                f'({error}); finish the run with the version that began it, '
+                'or start anew in another --out') from error
+        return warning, changed
 
-    def _check(self, meta):
-        # An older program did not know all of today's keys.
-        there = config_from_dict(meta.get('config'), self.path).as_dict()
-        if there != self._config.as_dict():
+    def _changes(self, meta):
+        # An older version did not know all of today's keys.
+        saved = config_from_dict(meta.get('config'), self.path)
+        changed = list(_differences(saved, self._config, RUN_OPTIONS))
+        refused = [f'{key} {old} there, {new} here'
+                   for key, old, new in changed if key not in RESUMABLE]
+        if refused:
             raise RamError(
                 f'{self.path}: of another configuration: '
-                + ', '.join(_differences(there, self._config.as_dict()))
-                + '; resume with the one it was started with, or name '
-                'another --out')
+                + ', '.join(refused) + '; resume with the one it was started '
+                f'with (only {", ".join(RESUMABLE)} and run options may '
+                'differ), or name another --out')
         processes = 1 + len(meta.get('streams', []))
         if processes != self._ranks.size:
             raise RamError(f'{self.path}: of a run of {processes} processes, '
                            f'not {self._ranks.size}; resume with as many')
+        return [f'{key} {old} -> {new}' for key, old, new in changed]
 
 
 class _Restorer(chainer.serializers.NpzDeserializer):
-    """Gives None back for what was saved as None, that is, left out."""
+    """Restores None for values that were None and therefore not saved."""
 
     def __getitem__(self, key):
         return _Restorer(self.npz, f'{self.path}{key.strip("/")}/')
@@ -155,9 +166,10 @@ class _Restorer(chainer.serializers.NpzDeserializer):
         return super().__call__(key, value)
 
 
-def _differences(old, new):
+def _differences(old, new, ignoring):
+    old, new = old.as_dict(), new.as_dict()
     for section in new:
         for key, value in new[section].items():
-            if old[section][key] != value:
-                yield (f'{section}.{key} {old[section][key]} there, '
-                       f'{value} here')
+            dotted = f'{section}.{key}'
+            if old[section][key] != value and dotted not in ignoring:
+                yield dotted, old[section][key], value

@@ -1,38 +1,44 @@
 """The standard deviation of the policy over the epochs."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from chainer.training import extension
 
+from ram.config import TrainingConfig
+from ram.models.ram import RAM
 from ram.training.extensions.learning_rate import half_cosine
 
 
 class StdSchedule(extension.Extension):
-    """Lets the policy's standard deviation fall while it is trained.
+    """Lowers the policy's standard deviation during the training.
 
-    A wide policy explores; the classifier that is left at the end should see
-    what it will see when the policy's mean is followed. Like the learning
-    rate it is computed from the epochs passed.
+    A wide policy explores; at the end the classifier should see what it will
+    see when the policy's mean is followed. Like the learning rate it is
+    computed from the epochs passed.
 
     Args:
-        model (ram.models.ram.RAM): Its ``std`` is set before every update.
-        training (ram.config.TrainingConfig): With a ``first_std``.
+        model: Its ``std`` is set before every update.
+        training: With a ``first_std``.
 
     """
 
     trigger = 1, 'iteration'
     priority = extension.PRIORITY_EDITOR
 
-    def __init__(self, model, training):
+    def __init__(self, model: RAM, training: TrainingConfig):
         self._model = model
         self._training = training
         self._last = model.std
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: Any) -> None:
         self(trainer)
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         self._model.std = self.at(trainer.updater.epoch_detail)
 
-    def at(self, epoch):
-        """The deviation after so many epochs (float), fractions counted."""
+    def at(self, epoch: float) -> float:
+        """The standard deviation after so many epochs, fractions included."""
         share = half_cosine(epoch, self._training.epochs)
         return self._last + share * (self._training.first_std - self._last)

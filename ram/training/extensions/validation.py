@@ -1,41 +1,47 @@
 """The error on the validation images."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import chainer
+import numpy
 from chainer.training import extension
 
+from ram.config import Config
 from ram.evaluation.evaluate import evaluate, evaluation_streams
+from ram.training.distributed import SingleProcess
 
 
 class Validation(extension.Extension):
     """Measures the error on the validation images.
 
     It does so after every ``evaluation.every`` epochs, and after the last.
-    The images, first locations and (for the random policy) glimpses are the
-    same each time and for every model.
+    Images, first locations and (for the random policy) glimpses are the same
+    each time and for every model. It stands in for Chainer's ``Evaluator``,
+    whose mean over batches is unweighted.
 
     Args:
-        model (ram.models.ram.RAM): The network.
-        images (array): (N, C, H, W) float32 on the CPU.
-        labels (array): (N,) int32.
-        config (ram.config.Config): The configuration.
-        ranks (ram.training.distributed.SingleProcess): Rank 0 measures for all.
-
-    Attributes:
-        model (ram.models.ram.RAM): The network.
+        model: The network.
+        images: (N, C, H, W) float32.
+        labels: (N,) int32.
+        config: The configuration.
+        ranks: Rank 0 measures for all.
 
     """
 
     trigger = 1, 'epoch'
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, model, images, labels, config, ranks):
+    def __init__(self, model: chainer.Chain, images: numpy.ndarray,
+                 labels: numpy.ndarray, config: Config, ranks: SingleProcess):
         self.model = model
         self._images = images
         self._labels = labels
         self._config = config
         self._ranks = ranks
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         epoch = trainer.updater.epoch
         if (epoch % self._config.evaluation.every
                 and epoch < self._config.training.epochs):

@@ -1,0 +1,69 @@
+"""Which engine trains: the one place that decides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chainer
+import numpy
+
+from ram.config import Config
+from ram.errors import RamError
+from ram.fast.fused import fused_problem
+
+# From the fastest to the most general.
+ENGINES = ('device', 'fused', 'links')
+
+
+class Engine(NamedTuple):
+    """The engine of a training.
+
+    Attributes:
+        name: ``links``: Link by Link in Chainer's graph. ``fused``: rollout,
+            heads and loss are one function of that graph. ``device``: an
+            iteration stays on the GPU.
+        reason: Why none of the faster ones applies; empty if there is none.
+
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self):
+        return self.name + (f' ({self.reason})' if self.reason else '')
+
+
+def select_engine(config: Config, model: chainer.Chain,
+                  device: chainer.backend.Device) -> Engine:
+    """Selects the engine that ``training.engine`` asks for.
+
+    Args:
+        config: ``auto`` takes the fastest engine that applies.
+        model: The network.
+        device: Where it will be trained.
+
+    Raises:
+        RamError: Where the engine that is asked for does not apply.
+
+    """
+    wanted = config.training.engine
+    problems = {'device': _device_problem(config, device)
+                or fused_problem(model), 'fused': fused_problem(model),
+                'links': None}
+    if wanted == 'auto':
+        wanted = next(name for name in ENGINES if not problems[name])
+    elif problems[wanted]:
+        raise RamError(f'training.engine: {wanted} does not apply: '
+                       f'{problems[wanted]}; use auto')
+    faster = ENGINES[:ENGINES.index(wanted)]
+    reasons = [f'{name}: {problems[name]}' for name in faster
+               if problems[name]]
+    return Engine(wanted, '; '.join(dict.fromkeys(reasons)))
+
+
+def _device_problem(config, device):
+    if device.xp is numpy:
+        return 'no GPU'
+    if config.training.optimizer != 'adam':
+        return f'training.optimizer is {config.training.optimizer}'
+    return None

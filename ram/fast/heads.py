@@ -1,0 +1,110 @@
+"""Action network, baseline and hybrid loss with their gradients in closed form.
+
+:func:`ram.losses.hybrid_loss` is the form to read.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, NamedTuple
+
+import chainer
+
+from ram.fast.workspace import Weights
+from ram.losses import HybridLoss, Objective
+
+Array = Any  # of NumPy or CuPy
+
+
+class LossGradients(NamedTuple):
+    """The loss of a batch and its gradients.
+
+    Attributes:
+        loss: Of arrays.
+        logits: (B, K).
+        d_logits: (B, K), gradient of the total, like the two that follow.
+        d_means: (T - 1, B, 2).
+        d_baselines: (T - 1, B).
+
+    """
+
+    loss: HybridLoss
+    logits: Array
+    d_logits: Array
+    d_means: Array
+    d_baselines: Array
+
+
+def loss_and_gradients(states: Array, means: Array, sampled: Array,
+                       labels: Array, std: float, weights: Weights,
+                       objective: Objective) -> LossGradients:
+    """The hybrid loss of a rollout.
+
+    Args:
+        states: (T, B, units).
+        means: (T - 1, B, 2).
+        sampled: (T - 1, B, 2) locations that the policy sampled.
+        labels: (B,) int32.
+        std: Standard deviation of the policy.
+        weights: Arrays.
+        objective: Weights of the terms, kind of the reward.
+
+    """
+    xp = chainer.backend.get_array_module(states)
+    batch, rows = len(labels), xp.arange(len(labels))
+    logits = xp.dot(states[-1], weights.action_W.T) + weights.action_b
+    baselines = xp.dot(_before_last(states), weights.value_W.T)
+    baselines += weights.value_b
+    baselines = baselines.reshape(means.shape[:2])
+    log_p = logits - logits.max(axis=1, keepdims=True)
+    log_p -= xp.log(xp.exp(log_p).sum(axis=1, keepdims=True))
+    p = xp.exp(log_p)
+    if objective.reward == 'probability':
+        R = p[rows, labels]
+    else:
+        R = (logits.argmax(axis=1) == labels).astype(logits.dtype)
+    advantage = R - baselines
+    decisions = max(advantage.size, 1)
+    z = (sampled - means) * (1 / std)
+    log_pi = -0.5 * (z * z).sum(axis=2) - math.log(2 * math.pi * std ** 2)
+
+    action = -log_p[rows, labels].sum() / batch
+    reinforce = -(log_pi * advantage).sum() / batch
+    baseline = (advantage * advantage).sum() / decisions
+    total = (action + objective.reinforce_weight * reinforce
+             + objective.baseline_weight * baseline)
+    p[rows, labels] -= 1
+    p *= 1 / batch
+    z *= (advantage * (-objective.reinforce_weight / (batch * std)))[..., None]
+    d_baselines = advantage * (-2 * objective.baseline_weight / decisions)
+    return LossGradients(HybridLoss(total, action, reinforce, baseline),
+                         logits, p, z, d_baselines)
+
+
+def backward(found: LossGradients, states: Array, weights: Weights,
+             grads: Dict[str, Array]) -> Array:
+    """Writes the gradients of action network and baseline.
+
+    Args:
+        found: By :func:`loss_and_gradients`.
+        states: (T, B, units).
+        weights: Arrays.
+        grads: The gradients are written here, by the name of the weight.
+
+    Returns:
+        (B, units), the gradient of the last state.
+
+    """
+    xp = chainer.backend.get_array_module(states)
+    for name, d, inputs in (
+            ('action', found.d_logits, states[-1]),
+            ('value', found.d_baselines.reshape(-1, 1),
+             _before_last(states))):
+        xp.dot(d.T, inputs, out=grads[f'{name}_W'])
+        d.sum(axis=0, out=grads[f'{name}_b'])
+    return xp.dot(found.d_logits, weights.action_W)
+
+
+def _before_last(states):
+    """((T - 1) B, units): all states but the last, which decides nothing."""
+    return states[:-1].reshape(-1, states.shape[2])

@@ -1,0 +1,250 @@
+"""CUDA kernels that learn from a batch: loss, gradient norm, Adam, metrics.
+
+See :mod:`ram.fast.batch_kernels` for ``counter``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from ram.functions.cuda import launch
+from ram.losses import Objective
+
+Array = Any  # of CuPy
+
+# Columns of the per-image rows of the loss: sums over its decisions.
+COLUMNS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',
+           'outside')
+# Sums over iterations; the last is their number.
+TERMS = ('loss', 'loss/action', 'loss/reinforce', 'loss/baseline', 'accuracy',
+         'location/x', 'location/y', 'location/spread', 'location/outside',
+         'iterations')
+PARTIAL_SUMS = 2 ** 14  # of the gradient's squared norm
+
+SOURCE = r'''
+#define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
+
+extern "C" {
+
+// A thread for each image: its terms of the loss, in a row of `rows`, and
+// their gradients. Logits and values come without bias, and leave as
+// gradients.
+__global__ void loss_and_gradients(int count, int classes, int decisions,
+                     const long long* counter, const REAL* stds,
+                     const int* labels, REAL* logits, const REAL* logits_b,
+                     const REAL* sampled, const REAL* means, REAL* values,
+                     const REAL* value_b, double reinforce_weight,
+                     double baseline_weight, int probability, REAL* d_means,
+                     double* rows)
+{
+    int b = INDEX;
+    if (b >= count) return;
+    int label = labels[b], best = 0;
+    REAL* scores = logits + (long long)b * classes;
+    for (int k = 0; k < classes; ++k) {
+        scores[k] += logits_b[k];
+        if (scores[k] > scores[best]) best = k;
+    }
+    REAL top = scores[best], sum = 0;
+    for (int k = 0; k < classes; ++k) sum += exp(scores[k] - top);
+    double action = log((double)sum) - (double)(scores[label] - top);
+    for (int k = 0; k < classes; ++k)
+        scores[k] = (exp(scores[k] - top) / sum
+                     - (k == label ? (REAL)1 : (REAL)0)) / (REAL)count;
+    REAL correct = best == label ? (REAL)1 : (REAL)0;
+    REAL reward = probability ? (REAL)exp(-action) : correct;
+    REAL std = stds[counter[0]];
+    double constant = log(6.283185307179586 * (double)std * (double)std);
+    double reinforce = 0, baseline = 0, outside = 0;
+    double x_sum = 0, y_sum = 0, xx_sum = 0, yy_sum = 0;
+    for (int i = 0; i < decisions; ++i) {
+        long long at = (long long)i * count + b;
+        REAL x = sampled[2 * at], y = sampled[2 * at + 1];
+        REAL z_x = (x - means[2 * at]) / std;
+        REAL z_y = (y - means[2 * at + 1]) / std;
+        REAL advantage = reward - (values[at] + value_b[0]);
+        reinforce += ((double)(z_x * z_x + z_y * z_y) / 2 + constant)
+                     * advantage;
+        baseline += (double)(advantage * advantage);
+        REAL share = (REAL)reinforce_weight * advantage
+                     / ((REAL)count * std);
+        d_means[2 * at] = -share * z_x;
+        d_means[2 * at + 1] = -share * z_y;
+        values[at] = (REAL)-2 * (REAL)baseline_weight * advantage
+                     / ((REAL)decisions * (REAL)count);
+        x_sum += x;
+        y_sum += y;
+        xx_sum += (double)x * x;
+        yy_sum += (double)y * y;
+        outside += x < (REAL)-1 || x > (REAL)1 || y < (REAL)-1 || y > (REAL)1;
+    }
+    double* row = rows + 9 * (long long)b;
+    row[0] = action;
+    row[1] = reinforce;
+    row[2] = baseline;
+    row[3] = correct;
+    row[4] = x_sum;
+    row[5] = y_sum;
+    row[6] = xx_sum;
+    row[7] = yy_sum;
+    row[8] = outside;
+}
+
+// A thread for each partial sum.
+__global__ void partial_squared_norms(int count, int size,
+                                      const REAL* gradient, double* partial)
+{
+    int first = INDEX;
+    if (first >= count) return;
+    double sum = 0;
+    for (int i = first; i < size; i += count)
+        sum += (double)gradient[i] * gradient[i];
+    partial[first] = sum;
+}
+
+// A thread for each weight. A clip of 0 is none, and so is a decay of 0.
+__global__ void adam(int count, const long long* counter, const REAL* rates,
+                     const double* square, double clip, REAL new1, REAL new2,
+                     REAL eps, const REAL* gradient, REAL* m, REAL* v,
+                     REAL* weights, double decay, REAL* average)
+{
+    int i = INDEX;
+    if (i >= count) return;
+    double norm = sqrt(square[0]);
+    REAL g = gradient[i];
+    if (clip > 0 && norm > clip) g *= (REAL)(clip / norm);
+    REAL m_now = m[i] + new1 * (g - m[i]);
+    REAL v_now = v[i] + new2 * (g * g - v[i]);
+    m[i] = m_now;
+    v[i] = v_now;
+    REAL w = weights[i] - m_now / (sqrt(v_now) + eps) * rates[counter[0]];
+    weights[i] = w;
+    if (decay > 0) {
+        double t = (double)(counter[1] + 1), share = t / (t + 10);
+        if (share > decay) share = decay;
+        average[i] += (REAL)(1 - share) * (w - average[i]);
+    }
+}
+
+// One thread, the last of an iteration: adds its means to the sums, records
+// the first loss that is not finite, and advances the counter.
+__global__ void accumulate_metrics(int count, int batch, int decisions,
+                      double reinforce_weight, double baseline_weight,
+                      const double* totals, double* sums, double* not_finite,
+                      long long* counter)
+{
+    if (INDEX >= count) return;
+    double n = (double)batch, all = n * (decisions > 0 ? decisions : 1);
+    double action = totals[0] / n, reinforce = totals[1] / n;
+    double baseline = totals[2] / all;
+    double loss = action + reinforce_weight * reinforce
+                  + baseline_weight * baseline;
+    double x = totals[4] / all, y = totals[5] / all;
+    double xx = totals[6] / all - x * x, yy = totals[7] / all - y * y;
+    sums[0] += loss;
+    sums[1] += action;
+    sums[2] += reinforce;
+    sums[3] += baseline;
+    sums[4] += totals[3] / n;
+    sums[5] += x;
+    sums[6] += y;
+    sums[7] += (sqrt(xx > 0 ? xx : 0) + sqrt(yy > 0 ? yy : 0)) / 2;
+    sums[8] += totals[8] / all;
+    sums[9] += 1;
+    if (loss - loss != 0 && not_finite[0] == 0) {
+        not_finite[0] = (double)(counter[1] + 1);
+        not_finite[1] = loss;
+    }
+    counter[0] += 1;
+    counter[1] += 1;
+}
+
+}
+'''
+
+
+def loss_and_gradients(counter: Array, stds: Array, labels: Array,
+                       logits: Array, logits_b: Array, sampled: Array,
+                       means: Array, values: Array, value_b: Array,
+                       objective: Objective, d_means: Array,
+                       rows: Array) -> None:
+    """The terms of :func:`ram.losses.hybrid_loss` and their gradients.
+
+    Args:
+        counter: (2,) int64.
+        stds: (iterations of the schedule,).
+        labels: (B,) int32.
+        logits: (B, K) without bias; overwritten by their gradient.
+        logits_b: (K,) bias.
+        sampled: (T - 1, B, 2) locations that the policy sampled.
+        means: (T - 1, B, 2).
+        values: (T - 1, B) baselines without bias; overwritten by their
+            gradient.
+        value_b: (1,) bias.
+        objective: Weights of the terms, kind of the reward.
+        d_means: (T - 1, B, 2), written: gradient of the means.
+        rows: (B, columns) float64, written: for :func:`accumulate_metrics`.
+
+    """
+    batch, classes = logits.shape
+    launch(SOURCE, 'loss_and_gradients', batch, logits.dtype, classes,
+           len(means), counter, stds, labels, logits, logits_b, sampled,
+           means, values, value_b, numpy.float64(objective.reinforce_weight),
+           numpy.float64(objective.baseline_weight),
+           int(objective.reward == 'probability'), d_means, rows)
+
+
+def partial_squared_norms(gradient: Array, partial: Array) -> None:
+    """Sums of every ``len(partial)``-th square of a vector, float64."""
+    launch(SOURCE, 'partial_squared_norms', len(partial), gradient.dtype,
+           gradient.size, gradient, partial)
+
+
+def adam(counter: Array, rates: Array, square: Array, clip: float,
+         hyperparam: Any, gradient: Array, m: Array, v: Array,
+         weights: Array, decay: float, average: Array) -> None:
+    """Clips the gradient, updates the weights and their running average.
+
+    Args:
+        counter: (2,) int64.
+        rates: (iterations of the schedule,) rates with Adam's correction.
+        square: () float64, square of the gradient's norm.
+        clip: Largest norm; 0 for no limit.
+        hyperparam (chainer.optimizer.Hyperparameter): beta1, beta2 and eps.
+        gradient: (n,), left as it is.
+        m: (n,) running mean of the gradient.
+        v: (n,) running mean of its square.
+        weights: (n,).
+        decay: Of the average; 0 for none.
+        average: (n,) running average of the weights.
+
+    """
+    real = weights.dtype.type
+    launch(SOURCE, 'adam', weights.size, weights.dtype, counter, rates,
+           square, numpy.float64(clip), real(1 - hyperparam.beta1),
+           real(1 - hyperparam.beta2), real(hyperparam.eps), gradient, m, v,
+           weights, numpy.float64(decay), average)
+
+
+def accumulate_metrics(batch: int, decisions: int, objective: Objective,
+                       totals: Array, sums: Array, not_finite: Array,
+                       counter: Array) -> None:
+    """Ends an iteration: adds its metrics up and advances the counter.
+
+    Args:
+        batch: B.
+        decisions: T - 1.
+        objective: Weights of the terms.
+        totals: (columns,) float64, sum of the rows of the loss.
+        sums: (terms,) float64, added to.
+        not_finite: (2,) float64: iteration and value of the first loss that
+            is not finite; zeros so far.
+        counter: (2,) int64, advanced.
+
+    """
+    launch(SOURCE, 'accumulate_metrics', 1, numpy.dtype('f'), batch,
+           decisions, numpy.float64(objective.reinforce_weight),
+           numpy.float64(objective.baseline_weight), totals, sums,
+           not_finite, counter)
