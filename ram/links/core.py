@@ -10,7 +10,6 @@ import chainer.links as L
 import numpy
 from chainer.initializers import LeCunNormal
 
-
 State = Tuple[chainer.Variable, ...]
 
 
