@@ -18,7 +18,6 @@ from ram.fast.workspace import (
     Workspace,
     gate_major,
     interleaved,
-    operations,
 )
 from ram.functions.glimpse import glimpse
 
@@ -46,7 +45,7 @@ def forward(xp: Any, ws: Workspace, images: Array, noise: Array,
         config: The rollout.
 
     """
-    ops = operations(xp)
+    ops = ws.ops
     what, g = ws.pre_what.shape[1], ws.pre_g.shape[1]
     out_b = weights.what_out_b + weights.where_out_b
     table = ws.table(images) if config.scales > 1 else None
@@ -89,7 +88,7 @@ def _gate_products(xp, x, W, z, is_gate_major):
 
 def _next_location(xp, ws, t, noise, sampled, means, h, weights, config):
     """Samples location t + 1 from the policy in state h."""
-    ops = operations(xp)
+    ops = ws.ops
     if not config.learned:
         sampled[t + 1] = noise[t]
         return
@@ -128,7 +127,7 @@ def backward(xp: Any, ws: Workspace, means: Array, states: Array,
             gradient.
 
     """
-    ops = operations(xp)
+    ops = ws.ops
     T, g = config.glimpses, ws.pre_g.shape[1]
     through_means = trains_location(config, d_means)
     if through_means:
@@ -188,7 +187,7 @@ def _backward_core(xp, ws, grads):
     else:
         d_W[:, g:] = 0
     for d, inputs, out in parts:
-        if operations(xp).GATE_MAJOR:  # a product can go into parts of rows
+        if ws.ops.GATE_MAJOR:  # a product can go into parts of rows
             for rows, d_gate in zip(interleaved(out, gates),
                                     gate_major(d.T, gates)):
                 xp.matmul(d_gate, inputs, out=rows)
@@ -214,7 +213,7 @@ def _backward_glimpse(xp, ws, packed, grads):
     grads['where_out_b'][...] = grads['what_out_b']
     d_encoded = _all_steps(ws.d_encoded)
     xp.dot(dg, packed.out_W, out=d_encoded)
-    operations(xp).rectify_backward(d_encoded, encoded, d_encoded)
+    ws.ops.rectify_backward(d_encoded, encoded, d_encoded)
     xp.dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
     xp.dot(d_encoded[:, what:].T, _all_steps(ws.clipped),
            out=grads['where_W'])
@@ -237,7 +236,7 @@ def _backward_location(xp, ws, means, states, d_means, weights, grads,
     if has_hidden:
         d_hidden = _all_steps(ws.d_hidden)
         xp.dot(d, W, out=d_hidden)
-        operations(xp).rectify_backward(d_hidden, inputs, d_hidden)
+        ws.ops.rectify_backward(d_hidden, inputs, d_hidden)
         xp.dot(d_hidden.T, states, out=grads['hidden_W'])
         d_hidden.sum(axis=0, out=grads['hidden_b'])
         d, W = d_hidden, weights.hidden_W

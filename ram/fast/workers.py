@@ -22,7 +22,7 @@ from ram.losses import HybridLoss, Objective, StepResult
 from ram.models.build import build_network
 
 # A fresh interpreter: a forked one would inherit threads and locks.
-_context = multiprocessing.get_context('spawn')
+CONTEXT = multiprocessing.get_context('spawn')
 
 
 class WorkerPool:
@@ -54,7 +54,7 @@ class WorkerPool:
         self._chain = chain
         weights = flatten(chain)
         try:
-            memory = [_context.RawArray('f', len(weights))
+            memory = [CONTEXT.RawArray('f', len(weights))
                       for _ in range(1 + count)]
         except OSError as error:
             raise RamError(
@@ -72,8 +72,8 @@ class WorkerPool:
 
     def _start(self):
         for memory in self._memory[2:]:
-            here, there = _context.Pipe()
-            process = _context.Process(
+            here, there = CONTEXT.Pipe()
+            process = CONTEXT.Process(
                 target=_work, daemon=True,
                 args=(there, self._config, self._chain.objective,
                       self._memory[0], memory))

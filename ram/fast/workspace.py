@@ -173,6 +173,7 @@ class Workspace:
         g, units = len(weights.what_out_W), weights.action_W.shape[1]
         hidden = 0 if weights.hidden_W is None else len(weights.hidden_W)
         gates = 4 if config.lstm else 1
+        self.ops = operations(xp)
         self.key = _key(xp, dtype, batch, channels, config, weights)
         self.retina = make(T, B, config.scales, channels, config.size,
                            config.size)
@@ -187,7 +188,7 @@ class Workspace:
         for t in range(T):
             count = gates - 1 if config.lstm and t == 0 else gates
             self.z.append(make(count, B, units)
-                          if operations(xp).GATE_MAJOR
+                          if self.ops.GATE_MAJOR
                           else make(B, count, units).swapaxes(0, 1))
         self.c, self.tanh_c = make(T + 1, B, units), make(T, B, units)
         self.hidden = make(T - 1, B, hidden)

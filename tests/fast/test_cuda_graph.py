@@ -1,4 +1,4 @@
-"""When a piece of work is recorded and when replayed; no GPU is asked."""
+"""When work is recorded and when it is replayed, with a stand-in for CuPy."""
 
 import importlib
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 
 class FakeCuda:
-    """As much of CuPy as records work: what was done goes into ``done``."""
+    """The part of CuPy that records work: what was run is in ``done``."""
 
     def __init__(self, fault=None):
         self.done = []
@@ -88,30 +88,30 @@ def make(monkeypatch):
     return make
 
 
-def test_work_is_recorded_after_a_warm_up_and_then_replayed(make, capsys):
-    replay, fake, calls = make(True)
+def test_runner_records_after_a_warm_up_and_then_replays(make, capsys):
+    runner, fake, calls = make(True)
     for n in range(1, 7):
-        replay()
-        assert len(fake.done) == n  # each time it is done once
+        runner()
+        assert len(fake.done) == n  # one run each time
     assert calls == [False, False, True]
     assert fake.done == [1, 2, 3, 3, 3, 3]
     assert not capsys.readouterr().err
 
 
-def test_work_is_never_recorded_where_it_should_not_be(make):
-    replay, fake, calls = make(False)
+def test_runner_without_recording_launches_each_time(make):
+    runner, fake, calls = make(False)
     for _ in range(5):
-        replay()
+        runner()
     assert calls == [False] * 5 and fake.done == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize('fault', ['begin', 'work', 'end'])
-def test_where_it_cannot_be_recorded_it_is_told_once(make, capsys, fault):
-    replay, fake, calls = make(True, fault)
+def test_runner_reports_a_failed_capture_once(make, capsys, fault):
+    runner, fake, calls = make(True, fault)
     for n in range(1, 6):
-        replay()
+        runner()
         assert len(fake.done) == n
-    told = capsys.readouterr().err
-    assert told.count('\n') == 1 and 'no CUDA graph' in told
+    message = capsys.readouterr().err
+    assert message.count('\n') == 1 and 'CUDA graph' in message
     assert {'begin': 'not permitted', 'work': 'no such thing',
-            'end': 'invalidated'}[fault] in told
+            'end': 'invalidated'}[fault] in message

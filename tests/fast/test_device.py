@@ -5,17 +5,24 @@ import copy
 import chainer
 import numpy
 import pytest
-from training_runs import assert_same_run, begin, make_config, train
+from training_runs import (
+    arrays_of,
+    assert_same_run,
+    begin,
+    make_config,
+    train,
+)
 
-from ram import links
 from ram.config import config_from_dict
 from ram.data.batches import BatchIterator
 from ram.data.splits import Split
 from ram.errors import RamError
-from ram.fast import kernels, rollout
-from ram.fast.device import DeviceUpdater, Iteration, stays_on
+from ram.fast import kernels, workspace
+from ram.fast.device import DeviceUpdater
+from ram.fast.device_iteration import DeviceIteration
+from ram.fast.engine import Engine
 from ram.fast.flat import Adam, FlatChain
-from ram.models.build import build_network, build_ram
+from ram.models.build import build_ram
 from ram.random_streams import make_streams
 from ram.training import build
 from ram.training.distributed import SingleProcess
@@ -23,7 +30,7 @@ from ram.training.extensions.average_weights import AverageWeights
 from ram.training.extensions.learning_rate import LearningRate
 from ram.training.extensions.std_schedule import StdSchedule
 from ram.training.signals import StopTrigger
-from ram.training.train_chain import TrainChain, build_train_chain
+from ram.training.train_chain import TrainChain
 
 CASES = [
     dict(core='lstm', reaches=True, variant='cluttered', kernels=True,
@@ -74,9 +81,9 @@ def compose(config, model):
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
-def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
+def test_device_iteration_equals_links(threads_in_turn, monkeypatch, case):
     if case.get('kernels'):
-        monkeypatch.setattr(rollout, '_operations', lambda xp: kernels)
+        monkeypatch.setattr(workspace, 'operations', lambda xp: kernels)
     config = config_of(case)
     rng = numpy.random.default_rng(0)
     split = Split(
@@ -95,13 +102,13 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
             chainer.optimizer_hooks.GradientClipping(config.training.clip))
 
     rate = LearningRate(optimizer, config.training)
-    narrowing = StdSchedule(model, config.training)
+    std_schedule = StdSchedule(model, config.training)
     iterator, order = (BatchIterator(config.data, split, 4, make_streams(5))
                        for _ in range(2))
-    iteration = Iteration(chain, optimizer, split, config, 4,
+    iteration = DeviceIteration(chain, optimizer, split, config, 4,
                           iterator.max_batches, SingleProcess(), average)
     updater = DeviceUpdater(iterator, optimizer, iteration, iteration,
-                            rate.at, narrowing.at)
+                            rate.at, std_schedule.at)
     reporter, wanted = chainer.Reporter(), chainer.Reporter()
     reporter.add_observer('main', chain)
     wanted.add_observer('main', want_chain)
@@ -111,19 +118,19 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
         with reporter.scope({}):
             updater.update()
             observation = reporter.observation
-        std = narrowing.at(detail)
+        std = std_schedule.at(detail)
         images, labels = iteration.canvases, iteration.labels
         chosen = order.next_indices()
         assert iteration.windows[:, -1, 0].tolist() == chosen.tolist()
         assert labels.tolist() == split.labels[chosen].tolist()
-        first, noise = iteration.drawn[0].copy(), iteration.noise.copy()
+        first, noise = iteration.sampled[0].copy(), iteration.noise.copy()
         seen.update(a.tobytes() for a in (images, first, noise))
         if config.model.policy != 'random':
             noise /= std
 
         want_model = want_chain.model
         want_model.std = std
-        want_model.draw = lambda streams, batch: (first, noise)
+        want_model.sample_noise = lambda streams, batch: (first, noise)
         want_optimizer.alpha = rate.at(detail)
         with wanted.scope({}):
             want_optimizer.update(want_chain, images, labels)
@@ -152,7 +159,7 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
                 assert value == pytest.approx(
                     numpy.mean([term[key] for term in terms]), abs=1e-10)
             terms = []
-    # Each iteration had chance of its own.
+    # Each iteration had random numbers of its own.
     fixed = (5 if config.model.first_location != 'center' else 1) + (
         5 if config.model.glimpses > 1 else 1)
     assert len(seen) == 5 + fixed
@@ -160,7 +167,7 @@ def test_an_iteration_equals_the_cpus(threads_in_turn, monkeypatch, case):
     assert optimizer.epoch == 2
 
 
-def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
+def test_ranks_sample_alone_and_learn_together(threads_in_turn):
     class Two(SingleProcess):
         size = 2
 
@@ -171,13 +178,14 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
         def mean_gradients(self, optimizer):
             gradient = optimizer.target.vector.grad
             self.gradients.append(gradient.copy())
-            gradient[...] = 0  # as if the other's were the opposite
+            gradient[...] = 0  # as if the other rank's were the opposite
 
     config = config_of(dict(core='rnn', reaches=True, variant='cluttered'))
     rng = numpy.random.default_rng(0)
     split = Split(rng.integers(256, size=(10, 1, 9, 8), dtype='uint8'),
                   rng.integers(4, size=10).astype('int32'))
-    order = BatchIterator(config.data, split, 4, make_streams(5)).next_indices()
+    order = BatchIterator(config.data, split, 4,
+                          make_streams(5)).next_indices()
     canvases = []
     for rank in (0, 1):
         ranks = Two(rank)
@@ -185,7 +193,7 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
         chain, optimizer, average = compose(config, model)
         iterator = BatchIterator(config.data, split, 4, make_streams(5), rank,
                                  2)
-        iteration = Iteration(chain, optimizer, split, config, 2,
+        iteration = DeviceIteration(chain, optimizer, split, config, 2,
                               iterator.max_batches, ranks, average)
         before = optimizer.target.vector.array.copy()
         DeviceUpdater(iterator, optimizer, iteration, iteration,
@@ -193,16 +201,21 @@ def test_ranks_draw_for_themselves_and_learn_together(threads_in_turn):
         assert iteration.windows[:, -1, 0].tolist() == order[
             2 * rank:2 * rank + 2].tolist()
         assert len(ranks.gradients) == 1 and ranks.gradients[0].any()
-        # What was updated with is what they made of it together.
+        # The update used the mean over ranks.
         assert (optimizer.target.vector.array == before).all()
         canvases.append(iteration.windows[:, :, 1:].tolist())
     assert canvases[0] != canvases[1]
 
 
+def use_device(monkeypatch):
+    monkeypatch.setattr(build, 'select_engine',
+                        lambda *args: Engine('device', ''))
+
+
 @pytest.fixture
-def as_on_a_gpu(threads_in_turn, monkeypatch):
-    """Lets trainings on the CPU take the GPU's way."""
-    monkeypatch.setattr(build, 'stays_on', lambda *args: True)
+def device_engine(threads_in_turn, monkeypatch):
+    """Trainings use the engine ``device``, on the CPU."""
+    use_device(monkeypatch)
 
 
 def small(training=None, **data):
@@ -213,8 +226,8 @@ def small(training=None, **data):
 
 @pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
-def test_an_interrupted_run_ends_as_one_that_was_not(
-        as_on_a_gpu, tmp_path, monkeypatch, schedule):
+def test_interrupted_run_on_device_ends_as_one_that_was_not(
+        device_engine, tmp_path, monkeypatch, schedule):
     data = {'variant': 'cluttered', 'canvas': 32} if (
         schedule == 'cosine') else {'shift': 2}
     config = small({'schedule': schedule, 'plateau_patience': 1}, **data)
@@ -235,7 +248,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_a_run_begun_on_the_cpu_is_gone_on_with(threads_in_turn, tmp_path,
+def test_device_resumes_a_run_of_the_cpu(threads_in_turn, tmp_path,
                                                 monkeypatch):
     config = small()
     call = StopTrigger.__call__
@@ -248,22 +261,23 @@ def test_a_run_begun_on_the_cpu_is_gone_on_with(threads_in_turn, tmp_path,
     monkeypatch.setattr(StopTrigger, '__call__', interrupted)
     train(config, tmp_path / 'run')
     monkeypatch.setattr(StopTrigger, '__call__', call)
-    monkeypatch.setattr(build, 'stays_on', lambda *args: True)
+    use_device(monkeypatch)
     assert train(config, tmp_path / 'run', resume=True).epoch
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_training_learns(as_on_a_gpu, tmp_path):
+def test_training_on_device_learns(device_engine, tmp_path):
     config = make_config({'epochs': 12, 'learning_rate': 0.003},
                          {'core': 'rnn', 'core_units': 64,
                           'glimpse_units': 64, 'glimpse_size': 12},
                          train_images=1100)
-    assert train(config, tmp_path / 'run').error < 60  # 90 by chance
+    assert train(config, tmp_path / 'run').error < 60  # 90 by guessing
 
 
-def test_a_lost_loss_is_told_by_its_iteration(as_on_a_gpu, tmp_path):
+def test_the_iteration_of_a_loss_not_finite_is_reported(device_engine,
+                                                        tmp_path):
     config = small()
-    trainer, _, _ = begin(config, tmp_path / 'run')
+    trainer = begin(config, tmp_path / 'run').trainer
     model = trainer.updater.get_optimizer('main').target.chain.model
 
     def spoil(trainer):
@@ -276,33 +290,21 @@ def test_a_lost_loss_is_told_by_its_iteration(as_on_a_gpu, tmp_path):
     assert trainer.updater.iteration == 4  # where the epoch is over
 
 
-def test_what_stays_on_a_gpu():
-    class Gpu:
-        xp = None
+@pytest.mark.usefixtures('device_engine', 'undrawn')
+def test_average_is_updated_once_an_iteration(tmp_path):
+    config = small({'average': 0.6, 'schedule': 'constant'})
+    composed = begin(config, tmp_path / 'run')
+    trainer = composed.trainer
+    vector = trainer.updater.get_optimizer('main').target.vector
+    wanted = vector.array.copy()
 
-    class OwnAction(links.ActionNetwork):
-        pass
+    def follow(trainer):
+        t = trainer.updater.iteration
+        wanted[...] += (1 - min(0.6, t / (t + 10))) * (vector.array - wanted)
 
-    class OwnBaseline(links.BaselineNetwork):
-        pass
-
-    class OwnLocation(links.LocationNetwork):
-        pass
-
-    def stays(training=None, model=None, device=Gpu, **changes):
-        config = make_config(training, model)
-        network = build_network(config, make_streams(1)['weights'])
-        for name, link in changes.items():
-            setattr(network, name, link)
-        chain = build_train_chain(network, config.training,
-                                      make_streams(1))
-        return stays_on(device, chain, config)
-
-    assert stays()
-    assert not stays(device=chainer.get_device('@numpy'))
-    assert not stays({'optimizer': 'nesterov'})
-    assert not stays(model={'network': 'fc', 'units': 5})
-    for name, own in (('action', OwnAction(16, 10)),
-                      ('baseline', OwnBaseline(16)),
-                      ('location', OwnLocation(16, 8))):
-        assert not stays(**{name: own})
+    trainer.extend(follow, trigger=(1, 'iteration'), priority=1000)
+    trainer.run(show_loop_exception_msg=False)
+    saved = arrays_of(tmp_path / 'run' / 'last.npz')
+    got = numpy.concatenate([saved[name].ravel() for name in sorted(saved)])
+    numpy.testing.assert_allclose(got, wanted, rtol=0, atol=1e-6)
+    assert abs(got - vector.array).max() > 1e-4

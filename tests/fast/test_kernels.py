@@ -1,31 +1,37 @@
 """The CUDA kernels, without a GPU.
 
-They are compiled by nvcc, to see that they are CUDA. And they are run as plain
-C++, to see that they are right: each against its NumPy counterpart, and the
-whole rollout run by them.
+nvcc compiles them where it is installed. They run as plain C++ (see
+conftest.py): each against its NumPy counterpart, and in a whole loss.
 """
 
 import re
 import shutil
 import subprocess
 
-import chainer
-import chainer.functions as F
 import numpy
 import pytest
-from test_rollout import inputs, make_model
+from test_fused import assert_same as assert_same_loss
+from test_fused import inputs, loss_and_gradients, make_model
 
-from ram.fast import elementwise, iteration, kernels, rollout
+from ram.fast import (
+    batch_kernels,
+    elementwise,
+    kernels,
+    update_kernels,
+    workspace,
+)
+from ram.fast.fused import fused_loss
 from ram.functions import glimpse_kernels
 from ram.functions.glimpse import glimpse, summed_area_table
+from ram.losses import Objective
 
 
 @pytest.mark.skipif(not shutil.which('nvcc'), reason='no CUDA compiler')
-@pytest.mark.parametrize('source', [kernels.SOURCE, glimpse_kernels.SOURCE,
-                                    iteration.SOURCE],
-                         ids=['rollout', 'glimpse', 'iteration'])
+@pytest.mark.parametrize('source', [
+    kernels.SOURCE, glimpse_kernels.SOURCE, batch_kernels.SOURCE,
+    update_kernels.SOURCE], ids=['rollout', 'glimpse', 'batch', 'update'])
 @pytest.mark.parametrize('real', ['float', 'double'])
-def test_they_are_cuda(tmp_path, source, real):
+def test_kernels_compile_as_cuda(tmp_path, source, real):
     (tmp_path / 'k.cu').write_text(source)
     done = subprocess.run(
         ['nvcc', '-ptx', f'-DREAL={real}', '--fmad=false', '-Werror',
@@ -58,7 +64,7 @@ def assert_same(name, arrays, written, dtype):
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('seed', range(4))
-def test_they_equal_numpy(threads_in_turn, dtype, seed):
+def test_kernels_equal_numpy(threads_in_turn, dtype, seed):
     rng = numpy.random.default_rng(seed)
     batch, units = (int(n) for n in rng.integers(1, 40, size=2))
 
@@ -74,7 +80,7 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
                             normal(batch, units), part(units)], [2, 3], dtype)
     assert_same('rectify_backward',
                 [part(units), part(units), normal(batch, units)], [2], dtype)
-    # Gate by gate, as on a CPU, and image by image, as on a GPU.
+    # Gate-major, as on a CPU, and row by row, as on a GPU.
     for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1),
               normal(3, batch, units), normal(batch, 3, units).swapaxes(0, 1)):
         assert_same('lstm', [
@@ -86,8 +92,9 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
             numpy.tanh(normal(batch, units)), part(units),
             normal(batch, units), part(len(z) * units), normal(batch, units),
             normal(3, batch, units)], [4, 5][4 - len(z):], dtype)
-    assert_same('choose', [normal(batch, 2), normal(2), normal(batch, 2), 0.3,
-                           normal(batch, 2), normal(batch, 2)], [4, 5], dtype)
+    assert_same('sample_location', [
+        normal(batch, 2), normal(2), normal(batch, 2), 0.3, normal(batch, 2),
+        normal(batch, 2)], [4, 5], dtype)
     assert_same('encode_location', [
         2 * normal(batch, 2), normal(units, 2), normal(units),
         normal(batch, 2), normal(batch, 2), normal(batch, units),
@@ -95,7 +102,7 @@ def test_they_equal_numpy(threads_in_turn, dtype, seed):
 
 
 @pytest.mark.parametrize('seed', range(10))
-def test_the_crop_equals_numpy(threads_in_turn, seed):
+def test_glimpse_kernels_equal_numpy(threads_in_turn, seed):
     rng = numpy.random.default_rng(seed)
     dtype = ['float32', 'float64'][seed % 2]
     factor, scales = int(rng.integers(2, 4)), int(rng.integers(1, 4))
@@ -119,20 +126,15 @@ def test_the_crop_equals_numpy(threads_in_turn, seed):
 
 
 @pytest.mark.parametrize('seed', range(8))
-def test_a_rollout_run_by_them(threads_in_turn, monkeypatch, seed):
+def test_fused_loss_by_kernels_equals_numpy(threads_in_turn, monkeypatch,
+                                            seed):
     rng = numpy.random.default_rng(seed)
     model, channels = make_model(rng, core=['lstm', 'rnn'][seed % 2],
                                  policy='learned', glimpses=1 + seed % 4)
     arrays = inputs(model, channels, rng, batch=3)
     results = []
     for module in (elementwise, kernels):
-        monkeypatch.setattr(rollout, '_operations', lambda xp: module)
-        got = model(*arrays)
-        model.cleargrads()
-        (F.sum(got.states ** 2) + F.sum(got.means * 3)).backward()
-        results.append(
-            [chainer.as_array(a) for a in got]
-            + [p.grad for p in model.params() if p.grad is not None])
-    assert len(results[0]) == len(results[1]) > 4
-    for a, b in zip(*results):
-        numpy.testing.assert_allclose(a, b, rtol=0, atol=1e-11)
+        monkeypatch.setattr(workspace, 'operations', lambda xp: module)
+        results.append(loss_and_gradients(fused_loss, model, arrays,
+                                          Objective()))
+    assert_same_loss(*results, 1e-10, 1e-11)

@@ -1,16 +1,14 @@
-"""The kernels around the rollout, run as C++ (see conftest.py)."""
+"""The kernels that make a batch, run as C++ (see conftest.py)."""
 
 from types import SimpleNamespace
 
-import chainer
 import numpy
 import pytest
 
 from ram.config import config_from_dict
 from ram.data.canvas import warp
 from ram.data.splits import Split
-from ram.fast import iteration
-from ram.losses import hybrid_loss
+from ram.fast import batch_kernels
 
 pytestmark = pytest.mark.usefixtures('threads_in_turn')
 
@@ -26,7 +24,7 @@ def philox(counter, key):
     return c
 
 
-def test_philox_gives_the_published_answers():
+def test_philox_equals_the_published_answers():
     # kat_vectors of Random123, by the inventors.
     counters = numpy.array([
         [0, 0, 0, 0], [0xffffffff] * 4,
@@ -37,26 +35,26 @@ def test_philox_gives_the_published_answers():
             [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
             [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]]
     assert [philox(*pair) for pair in zip(counters, keys)] == want
-    iteration.philox(counters, keys)
+    batch_kernels.philox(counters, keys)
     assert counters.tolist() == want
 
 
-CLOCK = numpy.array([2, 1000], 'int64')
+COUNTER = numpy.array([2, 1000], 'int64')
 KEY = numpy.array([5, 6, 1], 'uint32')
 SCALES = numpy.array([9, 9, 0.5])
 
 
-def drawn(size, normal, dtype='float32', stream=7, first_block=3, clock=CLOCK,
-          key=KEY):
+def samples(size, normal, dtype='float32', stream=7, first_block=3,
+            counter=COUNTER, key=KEY):
     out = numpy.full(size, numpy.nan, dtype)
-    iteration.draw(clock, key, stream, first_block, normal,
+    batch_kernels.sample(counter, key, stream, first_block, normal,
                    SCALES.astype(dtype), out)
     return out
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('size', [1, 4, 6, 11])
-def test_draws_are_those_of_philox(dtype, size):
+def test_sample_equals_philox(dtype, size):
     words = numpy.array([philox([3 + i, 1000, 7, 1], KEY[:2])
                          for i in range(3)]).ravel()
     u = (words >> 8) / 2 ** 24
@@ -66,36 +64,36 @@ def test_draws_are_those_of_philox(dtype, size):
                           radius * numpy.sin(2 * numpy.pi * u[1::2])],
                          axis=1).ravel()
     close = dict(rtol=0, atol=1e-6 if dtype == 'float32' else 1e-12)
-    numpy.testing.assert_allclose(drawn(size, False, dtype), uniform[:size],
+    numpy.testing.assert_allclose(samples(size, False, dtype), uniform[:size],
                                   **close)
-    numpy.testing.assert_allclose(drawn(size, True, dtype), normal[:size],
+    numpy.testing.assert_allclose(samples(size, True, dtype), normal[:size],
                                   **close)
 
 
-def test_draws_are_uniform_and_normal():
+def test_sample_is_uniform_or_normal():
     n = 10 ** 6
-    for values, variance, fourth in ((drawn(n, False), 1 / 3, 1 / 5),
-                                     (drawn(n, True) / 0.5, 1, 3)):
+    for values, variance, fourth in ((samples(n, False), 1 / 3, 1 / 5),
+                                     (samples(n, True) / 0.5, 1, 3)):
         assert numpy.isfinite(values).all()
         assert abs(values.mean(dtype='float64')) < 5 * (variance / n) ** 0.5
         squares = values.astype('float64') ** 2
         for power, moment in ((squares, variance), (squares ** 2, fourth)):
             assert abs(power.mean() - moment) < 5 * power.std() / n ** 0.5
-        # Neighbours have nothing to do with each other.
+        # Neighbours are uncorrelated.
         for lag in (1, 2, 4):
             assert abs(numpy.mean(values[lag:] * values[:-lag])) < (
                 5 * variance / n ** 0.5)
 
 
-def test_all_that_should_differ_does():
-    base = drawn(8, False)
+def test_sample_depends_on_counter_key_and_stream():
+    base = samples(8, False)
     assert not numpy.array_equal(base[4:], base[:4])
-    assert (drawn(4, False, first_block=4) == base[4:]).all()
-    others = [drawn(8, False, stream=8),
-              drawn(8, False, clock=numpy.array([2, 1001], 'int64')),
-              drawn(8, False, key=numpy.array([5, 6, 0], 'uint32')),
-              drawn(8, False, key=numpy.array([5, 7, 1], 'uint32')),
-              drawn(8, False, key=numpy.array([4, 6, 1], 'uint32'))]
+    assert (samples(4, False, first_block=4) == base[4:]).all()
+    others = [samples(8, False, stream=8),
+              samples(8, False, counter=numpy.array([2, 1001], 'int64')),
+              samples(8, False, key=numpy.array([5, 6, 0], 'uint32')),
+              samples(8, False, key=numpy.array([5, 7, 1], 'uint32')),
+              samples(8, False, key=numpy.array([4, 6, 1], 'uint32'))]
     for other in others:
         assert (other != base).all()
 
@@ -111,20 +109,22 @@ def make_data(variant, channels=2, **more):
                             'test').data
 
 
-def make_batch(data, batch, dtype='float32', clock=CLOCK):
+def make_batch(data, batch, dtype='float32', counter=COUNTER):
     rng = numpy.random.default_rng(0)
     split = Split(
         rng.integers(1, 255, (6, data.channels) + data.image_size, 'uint8'),
         rng.integers(3, size=6).astype('int32'))
     order = rng.integers(6, size=(3, batch)).astype('int32')
     patches = data.clutter if data.variant == 'cluttered' else 0
-    windows = numpy.full((batch, patches + 1, iteration.WINDOW), -99, 'int32')
+    windows = numpy.full((batch, patches + 1, batch_kernels.WINDOW), -99,
+                         'int32')
     labels = numpy.full(batch, -99, 'int32')
     maps = rng.uniform(-1, 1, (batch, 4)).astype(dtype)
     canvases = numpy.full((batch, data.channels) + data.canvas_size,
                           numpy.nan, dtype)
-    iteration.place(clock, KEY, 7, order, split, data, windows, labels)
-    iteration.paint(split, data, windows, maps, canvases)
+    batch_kernels.sample_windows(counter, KEY, 7, order, split, data, windows,
+                                 labels)
+    batch_kernels.compose_canvases(split, data, windows, maps, canvases)
     return split, order, windows, labels, maps, canvases
 
 
@@ -134,11 +134,11 @@ VARIANTS = [('original', {}), ('original', {'shift': 2}), ('translated', {}),
 
 
 @pytest.mark.parametrize('variant,more', VARIANTS)
-def test_canvases_equal_a_loop(variant, more):
+def test_compose_canvases_equals_a_loop(variant, more):
     data = make_data(variant, **more)
     split, order, windows, labels, maps, canvases = make_batch(data, 40)
     images = split.images.astype('float32') / 255
-    # warp itself is held against a loop in test_canvas.py.
+    # test_canvas.py compares warp with a loop.
     warped = warp(split.images[windows[:, -1, 0]], data.warp, SimpleNamespace(
         uniform=lambda low, high, shape: high * maps.reshape(shape))) / 255
     rows, columns = data.canvas_size
@@ -165,7 +165,7 @@ def test_canvases_equal_a_loop(variant, more):
 
 
 @pytest.mark.parametrize('variant,more', VARIANTS)
-def test_all_windows_are_as_likely(variant, more):
+def test_sample_windows_is_uniform(variant, more):
     data = make_data(variant, **more)
     batch = 30000
     windows = make_batch(data, batch)[2]
@@ -195,96 +195,3 @@ def test_all_windows_are_as_likely(variant, more):
             even(values, 0, end)
         assert abs(numpy.corrcoef(patch.T) - numpy.eye(5)).max() < (
             5 / batch ** 0.5)
-
-
-@pytest.mark.parametrize('reward', ['correct', 'probability'])
-@pytest.mark.parametrize('seed', range(8))
-def test_the_loss_and_its_gradients(seed, reward):
-    rng = numpy.random.default_rng(seed)
-    batch, classes, decisions = (int(n) for n in rng.integers(1, 7, size=3))
-    decisions -= 1
-    std, weights = float(rng.uniform(0.1, 2)), rng.random(2)
-    logits = rng.standard_normal((batch, classes))
-    logits_b = rng.standard_normal(classes)
-    values = rng.standard_normal((decisions, batch))
-    value_b = rng.standard_normal(1)
-    means = rng.uniform(-1, 1, (decisions, batch, 2))
-    chosen = means + std * rng.standard_normal(means.shape)
-    labels = rng.integers(classes, size=batch).astype('int32')
-
-    variables = [chainer.Variable(a) for a in (
-        logits + logits_b, means, values + value_b)]
-    want = hybrid_loss(variables[0], labels, chosen, variables[1], std,
-                       variables[2], *weights, reward)
-    want.total.backward()
-
-    clock = numpy.array([1, 41], 'int64')
-    d_means = numpy.full_like(means, 9)
-    rows = numpy.full((batch, len(iteration.COLUMNS)), 9.0)
-    iteration.loss(clock, numpy.array([9, std]), labels, logits, logits_b,
-                   chosen, means, values, value_b, *weights, reward, d_means,
-                   rows)
-    for got, variable in zip((logits, d_means, values), variables):
-        numpy.testing.assert_allclose(got, variable.grad, atol=1e-13)
-
-    sums = numpy.arange(10.)
-    lost = numpy.zeros(2)
-    for _ in range(2):
-        iteration.tally(batch, decisions, *weights, rows.sum(axis=0), sums,
-                        lost, clock)
-    got = dict(zip(iteration.TERMS, (sums - numpy.arange(10)) / 2))
-    for name, term in zip(('loss', 'loss/action', 'loss/reinforce',
-                           'loss/baseline'), want):
-        assert got[name] == pytest.approx(float(term.array), abs=1e-12)
-    right = (variables[0].array.argmax(axis=1) == labels).mean()
-    assert got['accuracy'] == pytest.approx(right)
-    if decisions:
-        flat = chosen.reshape(-1, 2)
-        assert got['location/x'] == pytest.approx(flat[:, 0].mean())
-        assert got['location/y'] == pytest.approx(flat[:, 1].mean())
-        assert got['location/spread'] == pytest.approx(
-            flat.std(axis=0).mean())
-        assert got['location/outside'] == pytest.approx(
-            (abs(flat) > 1).any(axis=1).mean())
-    assert got['iterations'] == 1 and not lost.any()
-    assert clock.tolist() == [3, 43]
-
-
-def test_the_first_loss_that_is_no_number_is_noted():
-    clock, lost = numpy.array([0, 9], 'int64'), numpy.zeros(2)
-    for action in (1, numpy.inf, 2, numpy.nan):
-        totals = numpy.array([action, 0, 0, 0, 0, 0, 0, 0, 0.])
-        iteration.tally(1, 1, 1.0, 1.0, totals, numpy.zeros(10), lost, clock)
-    assert lost.tolist() == [11, numpy.inf]
-
-
-@pytest.mark.parametrize('clip', [0, 0.1, 100])
-@pytest.mark.parametrize('decay', [0, 0.5])
-def test_the_update_equals_chainers(clip, decay):
-    rng = numpy.random.default_rng(0)
-    n = 3 * iteration.LANES // 2  # some lanes have one, some two
-    target = chainer.Chain()
-    with target.init_scope():
-        target.w = chainer.Parameter(rng.standard_normal(n))
-    optimizer = chainer.optimizers.Adam(0.01).setup(target)
-    if clip:
-        optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    w, average = target.w.array.copy(), target.w.array.copy()
-    m, v = numpy.zeros(n), numpy.zeros(n)
-    want = average.copy()
-    for t in range(4):
-        gradient = rng.standard_normal(n) / 50
-        target.w.grad = gradient.copy()
-        optimizer.update()
-        share = 1 - min(decay, (t + 1) / (t + 11))
-        want += share * (target.w.array - want)
-        lanes = numpy.zeros(iteration.LANES)
-        iteration.squares(gradient, lanes)
-        assert lanes.sum() == pytest.approx((gradient ** 2).sum(), rel=1e-13)
-        iteration.adam(
-            numpy.array([1, t], 'int64'), numpy.array([9, optimizer.alpha_t]),
-            numpy.array(lanes.sum()), clip, optimizer.hyperparam, gradient, m,
-            v, w, decay, average)
-        numpy.testing.assert_allclose(w, target.w.array, atol=1e-14)
-        if decay:
-            numpy.testing.assert_allclose(average, want, atol=1e-14)

@@ -1,0 +1,69 @@
+import chainer
+import numpy
+import pytest
+from training_runs import make_config
+
+from ram import links
+from ram.errors import RamError
+from ram.fast.engine import select_engine
+from ram.models.build import build_network
+from ram.random_streams import make_streams
+
+CPU = chainer.get_device('@numpy')
+
+
+class Gpu:
+    """All that is asked of a device."""
+
+    xp = None
+
+
+class OwnAction(links.ActionNetwork):
+    pass
+
+
+def select(engine='auto', device=CPU, own=None, model=None, **training):
+    config = make_config({'engine': engine, **training}, model)
+    network = build_network(config, make_streams(1)['weights'])
+    if own is not None:
+        network.action = own
+    return select_engine(config, network, device)
+
+
+@pytest.mark.parametrize('kwargs,wanted', [
+    (dict(device=Gpu), 'device'),
+    (dict(), 'fused (device: no GPU)'),
+    (dict(device=Gpu, optimizer='nesterov'),
+     'fused (device: training.optimizer is nesterov)'),
+    (dict(own=OwnAction(16, 10), device=Gpu),
+     'links (device: OwnAction is not built in; '
+     'fused: OwnAction is not built in)'),
+    (dict(model={'network': 'fc', 'units': 5}),
+     'links (device: no GPU; fused: FullyConnected takes no glimpses)'),
+    (dict(engine='links'), 'links (device: no GPU)'),
+    (dict(engine='fused', device=Gpu), 'fused'),
+    (dict(engine='links', device=Gpu), 'links')])
+def test_select_engine_takes_the_fastest_and_says_why_not_faster(kwargs,
+                                                                 wanted):
+    assert str(select(**kwargs)) == wanted
+
+
+@pytest.mark.parametrize('kwargs,wanted', [
+    (dict(engine='device'), 'device does not apply: no GPU; use auto'),
+    (dict(engine='fused', model={'network': 'conv', 'units': 5}),
+     'fused does not apply: Convolutional takes no glimpses; use auto')])
+def test_select_engine_refuses_what_does_not_apply(kwargs, wanted):
+    with pytest.raises(RamError) as caught:
+        select(**kwargs)
+    assert str(caught.value) == f'training.engine: {wanted}'
+
+
+def test_select_engine_changes_nothing():
+    config = make_config()
+    network = build_network(config, make_streams(1)['weights'])
+    params = list(network.params())
+    before = [(p.array.copy(), p.grad) for p in params]
+    select_engine(config, network, CPU)
+    for p, (array, grad) in zip(params, before):
+        numpy.testing.assert_array_equal(p.array, array)
+        assert p.grad is grad

@@ -1,0 +1,256 @@
+"""The fused functions against the Links, step by step."""
+
+import chainer
+import numpy
+import pytest
+from chainer.utils import type_check
+from training_runs import make_config
+
+from ram import links
+from ram.fast.fused import fused_loss, fused_problem, fused_rollout
+from ram.losses import Objective, loss_by_links
+from ram.models.build import build_network, build_ram
+from ram.random_streams import make_streams
+
+
+def make_model(rng, dtype='float64', **overrides):
+    """A small network of a random shape, and its number of channels."""
+    model = {
+        'glimpses': int(rng.integers(1, 6)),
+        'glimpse_size': int(rng.integers(1, 9)),
+        'scales': int(rng.integers(1, 4)),
+        'scale_factor': int(rng.integers(2, 4)),
+        'what_units': int(rng.integers(1, 12)),
+        'where_units': int(rng.integers(1, 12)),
+        'glimpse_units': int(rng.integers(1, 12)),
+        'core_units': int(rng.integers(1, 12)),
+        'location_units': int(rng.integers(0, 2) * rng.integers(1, 9)),
+        'core': str(rng.choice(['lstm', 'rnn'])),
+        'policy': str(rng.choice(['learned', 'learned', 'random', 'frozen'])),
+        'std': float(rng.uniform(0.05, 1)),
+        'first_location': str(rng.choice(['random', 'center']))}
+    model.update(overrides)
+    channels = int(rng.integers(1, 4))
+    config = make_config(
+        {'reinforce_reaches_core': bool(rng.integers(2))}, model, name='npz',
+        file='x.npz', image_size=[100, 90], channels=channels,
+        train_images=None)
+    model = build_ram(config, make_streams(int(rng.integers(1000)))['weights'])
+    for param in model.params():
+        # Not only the zeros of initial biases.
+        param.array = rng.standard_normal(param.shape).astype(dtype) * 0.5
+    return model, channels
+
+
+def inputs(model, channels, rng, dtype='float64', batch=None):
+    """Images, labels, first locations and noise."""
+    batch = batch or int(rng.integers(1, 8))
+    images = rng.random((batch, channels, 17, 23)).astype(dtype)
+    labels = rng.integers(10, size=batch).astype('int32')
+    first, noise = model.sample_noise(make_streams(int(rng.integers(1000))),
+                                      batch)
+    return images, labels, first.astype(dtype), noise.astype(dtype)
+
+
+def loss_and_gradients(loss, model, arrays, objective):
+    """All that a loss gives: arrays, and gradients by name."""
+    model.cleargrads()
+    result = loss(model, *arrays, objective)
+    result.loss.total.backward()
+    gradients = {
+        name: numpy.zeros_like(p.array) if p.grad is None else p.grad
+        for name, p in model.namedparams()}
+    return [chainer.as_array(term) for term in result.loss] + [
+        result.logits, result.sampled], gradients
+
+
+def assert_same(fused, wanted, rtol, atol):
+    for a, b in zip(fused[0], wanted[0]):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        numpy.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+    assert fused[1].keys() == wanted[1].keys()
+    for name, gradient in wanted[1].items():
+        scale = abs(gradient).max() + 1e-6
+        assert fused[1][name].flags.c_contiguous, name
+        assert fused[1][name].dtype == gradient.dtype, name
+        assert abs(fused[1][name] - gradient).max() <= rtol * scale, name
+
+
+def random_objective(rng):
+    return Objective(float(rng.random()), float(rng.random()),
+                     str(rng.choice(['correct', 'probability'])))
+
+
+@pytest.mark.parametrize('seed', range(60))
+def test_fused_loss_equals_links_in_float64(seed):
+    rng = numpy.random.default_rng(seed)
+    model, channels = make_model(rng)
+    for _ in range(2):  # the second time in a used workspace
+        arrays = inputs(model, channels, rng, batch=5)
+        objective = random_objective(rng)
+        assert_same(*(loss_and_gradients(loss, model, arrays, objective)
+                      for loss in (fused_loss, loss_by_links)), 1e-10, 1e-11)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_fused_loss_equals_links_in_float32(seed):
+    rng = numpy.random.default_rng(1000 + seed)
+    model, channels = make_model(rng, 'float32')
+    arrays = inputs(model, channels, rng, 'float32')
+    objective = random_objective(rng)
+    assert_same(*(loss_and_gradients(loss, model, arrays, objective)
+                  for loss in (fused_loss, loss_by_links)), 2e-4, 1e-4)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_fused_rollout_equals_links(seed):
+    rng = numpy.random.default_rng(seed)
+    model, channels = make_model(rng)
+    images, _, first, noise = inputs(model, channels, rng)
+    for a, b in zip(fused_rollout(model, images, first, noise),
+                    model(images, first, noise)):
+        numpy.testing.assert_allclose(a, chainer.as_array(b), rtol=0,
+                                      atol=1e-12)
+
+
+def test_fused_loss_scales_its_gradient():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, policy='learned', glimpses=3)
+    arrays = inputs(model, channels, rng)
+    _, whole = loss_and_gradients(fused_loss, model, arrays, Objective())
+    whole = {name: gradient.copy() for name, gradient in whole.items()}
+    model.cleargrads()
+    (0.25 * fused_loss(model, *arrays, Objective()).loss.total).backward()
+    for name, param in model.namedparams():
+        numpy.testing.assert_allclose(param.grad, whole[name] / 4, atol=1e-14)
+
+
+@pytest.mark.parametrize('glimpses', [1, 4])
+@pytest.mark.parametrize('core', ['lstm', 'rnn'])
+def test_fused_loss_reads_nothing_uninitialized(monkeypatch, core, glimpses):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, core=core, policy='learned',
+                                 glimpses=glimpses, scales=2)
+    arrays = inputs(model, channels, rng, batch=4)
+    wanted = loss_and_gradients(loss_by_links, model, arrays, Objective())
+    empty = numpy.empty
+
+    def full(*args, **kwargs):
+        array = empty(*args, **kwargs)
+        if array.dtype.kind == 'f':
+            array.fill(numpy.nan)
+        return array
+
+    monkeypatch.setattr(numpy, 'empty', full)
+    assert_same(loss_and_gradients(fused_loss, model, arrays, Objective()),
+                wanted, 1e-10, 1e-11)
+
+
+def test_two_fused_losses_do_not_share_arrays():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, policy='learned', glimpses=3)
+    batches = [inputs(model, channels, rng, batch=4) for _ in range(2)]
+
+    def gradients(batches):
+        model.cleargrads()
+        sum(fused_loss(model, *arrays, Objective()).loss.total
+            for arrays in batches).backward()
+        return {n: p.grad for n, p in model.namedparams()}
+
+    together = gradients(batches)
+    single = [gradients([arrays]) for arrays in batches]
+    for name, gradient in together.items():
+        numpy.testing.assert_allclose(
+            gradient, single[0][name] + single[1][name], atol=1e-10)
+
+
+def test_fused_loss_refuses_a_second_backward():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng)
+    model.cleargrads()
+    total = fused_loss(model, *inputs(model, channels, rng),
+                       Objective()).loss.total
+    total.backward(retain_grad=True)
+    with pytest.raises(RuntimeError, match='once'):
+        total.backward()
+
+
+def test_fused_loss_checks_types():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, core='rnn')
+    arrays = inputs(model, channels, rng)
+    W = model.core.linear.W
+    W.array = W.array[:, :-1]
+    with pytest.raises(type_check.InvalidType):
+        fused_loss(model, *arrays, Objective())
+
+
+def test_fused_functions_reuse_their_arrays(monkeypatch):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, scales=2, glimpses=4)
+    images, labels, first, noise = inputs(model, channels, rng, batch=6)
+
+    def run():
+        model.cleargrads()
+        fused_loss(model, images, labels, first, noise,
+                   Objective()).loss.total.backward()
+        fused_rollout(model, images, first, noise)
+
+    empty, largest = numpy.empty, []
+
+    def counted(*args, **kwargs):
+        array = empty(*args, **kwargs)
+        largest.append(array.ndim)
+        return array
+
+    run()
+    monkeypatch.setattr(numpy, 'empty', counted)
+    run()
+    # The retina, (T, B, k, C, g, g), is allocated with a workspace only.
+    assert largest and max(largest) < 6
+
+
+def test_fused_problem_finds_other_classes():
+    class OwnCore(links.RNNCore):
+        pass
+
+    class OwnSensor(links.GlimpseSensor):
+        pass
+
+    rng = numpy.random.default_rng(0)
+    assert fused_problem(make_model(rng)[0]) is None
+    model, _ = make_model(rng, core='rnn')
+    model.core.__class__ = OwnCore
+    assert fused_problem(model) == 'OwnCore is not built in'
+    model, _ = make_model(rng)
+    model.glimpse.sensor.__class__ = OwnSensor
+    assert fused_problem(model) == 'OwnSensor is not built in'
+    network = build_network(make_config(model={'network': 'fc', 'units': 5}),
+                            rng)
+    assert fused_problem(network) == 'FullyConnected takes no glimpses'
+
+
+@pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'detach'])
+def test_fused_problem_finds_edited_code(monkeypatch, edited):
+    if edited == 'core':
+        forward = links.RNNCore.forward
+        monkeypatch.setattr(
+            links.RNNCore, 'forward',
+            lambda self, state, g: tuple(2 * s for s in forward(self, state,
+                                                                g)))
+    elif edited == 'action':
+        forward = links.ActionNetwork.forward
+        monkeypatch.setattr(links.ActionNetwork, 'forward',
+                            lambda self, h: forward(self, h) * 1.1)
+    elif edited == 'loss':
+        monkeypatch.setattr('ram.losses.log_pi',
+                            lambda sampled, means, std: chainer.functions.sum(
+                                abs(sampled - means), axis=2))
+    else:  # a gradient, not a value
+        forward = links.BaselineNetwork.forward
+        monkeypatch.setattr(
+            links.BaselineNetwork, 'forward',
+            lambda self, h: chainer.Variable(forward(self, h).array))
+    rng = numpy.random.default_rng(0)
+    model, _ = make_model(rng, core='rnn', policy='learned', glimpses=3)
+    assert 'compute something else' in fused_problem(model)
