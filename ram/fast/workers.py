@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from typing import Any, List
+from typing import Any
 
 import chainer
 import numpy
-from chainer.training.updaters import StandardUpdater
 
 from ram.config import Config
 from ram.errors import RamError
@@ -34,7 +33,7 @@ class WorkerPool:
 
     Args:
         chain (ram.training.train_chain.TrainChain): The network with its
-            loss, on the CPU, for the engine ``fused``.
+            loss, on the CPU.
         config: ``training.threads`` processes in all.
         batch: B.
 
@@ -54,35 +53,32 @@ class WorkerPool:
         self._chain = chain
         weights = flatten(chain)
         try:
-            memory = [CONTEXT.RawArray('f', len(weights))
-                      for _ in range(1 + count)]
+            self._memory = [CONTEXT.RawArray('f', len(weights))
+                            for _ in range(1 + count)]
         except OSError as error:
             raise RamError(
                 f'training.threads: {count} processes share '
                 f'{4 * len(weights) * (1 + count) / 1e6:.0f} MB, but there is '
                 f'no room ({error.strerror}); free some of /dev/shm, or set '
                 'it to 1') from error
-        self._memory = memory
-        shared = numpy.frombuffer(memory[0], 'float32')
+        shared, own, *self._gradients = map(_array, self._memory)
         shared[...] = weights
-        self._gradients = [numpy.frombuffer(m, 'float32') for m in memory[2:]]
-        self.flat = FlatChain(chain, shared,
-                              numpy.frombuffer(memory[1], 'float32'))
-        self._workers: List[Any] = []
+        self.flat = FlatChain(chain, shared, own)
+        self._workers = []
 
     def _start(self):
         for memory in self._memory[2:]:
             here, there = CONTEXT.Pipe()
-            process = CONTEXT.Process(
-                target=_work, daemon=True,
-                args=(there, self._config, self._chain.objective,
-                      self._memory[0], memory))
+            process = CONTEXT.Process(target=_work, daemon=True, args=(
+                there, self._config, self._chain.objective, self._memory[0],
+                memory))
             process.start()
             there.close()
             self._workers.append((process, here))
 
-    def backward(self, images: numpy.ndarray, labels: numpy.ndarray) -> None:
-        """Computes all gradients of a batch; its loss is reported.
+    def loss(self, images: numpy.ndarray,
+             labels: numpy.ndarray) -> chainer.Variable:
+        """This process's part of the loss, (); the workers begin with theirs.
 
         Args:
             images: (B, C, H, W) float32 in [0, 1].
@@ -95,29 +91,44 @@ class WorkerPool:
         if not self._workers:
             self._start()
         first, noise = self._chain.sample_noise(len(images))
-        jobs = [(images[s], labels[s], first[s], noise[:, s],
-                 len(labels[s]) / len(labels)) for s in self._shards]
-        try:
-            for (_, pipe), job in zip(self._workers, jobs[1:]):
-                pipe.send((self._chain.model.std, *job))
-            *own, share = jobs[0]
-            results = [_backward(self._chain.step(*own), share)]
-            results += [pipe.recv() for _, pipe in self._workers]
-        except (EOFError, OSError) as error:
-            status = [p.exitcode for p, _ in self._workers if p.exitcode]
-            raise RamError(
-                f'training.threads: a worker process ended with status '
-                f'{(status or ["unknown"])[0]}; continue with --resume, or '
-                'set it to 1') from error
+        (own, share), *others = [
+            ((images[s], labels[s], first[s], noise[:, s]),
+             len(labels[s]) / len(labels)) for s in self._shards]
+        for (_, pipe), (batch, part) in zip(self._workers, others):
+            self._ask(pipe.send, (self._chain.model.std, batch, part))
+        result = self._chain.step(*own)
+        self._pending = labels, _describe(result, share)
+        return share * result.loss.total
+
+    def add_gradients(self, optimizer: Any) -> None:
+        """An optimizer hook: adds the workers' gradients to this process's.
+
+        The loss of the whole batch is reported.
+
+        Raises:
+            RamError: Where a worker has died.
+
+        """
+        labels, own = self._pending
+        results = [own] + [self._ask(pipe.recv) for _, pipe in self._workers]
+        for gradient in self._gradients:
+            optimizer.target.vector.grad += gradient
         losses, logits, sampled = zip(*results)
         self._chain.report(labels, StepResult(
             HybridLoss(*(sum(terms) for terms in zip(*losses))),
             numpy.concatenate(logits), numpy.concatenate(sampled, axis=1)))
 
-    def add_gradients(self, optimizer: Any) -> None:
-        """An optimizer hook: adds the workers' gradients to this process's."""
-        for gradient in self._gradients:
-            optimizer.target.vector.grad += gradient
+    def _ask(self, call, *args):
+        try:
+            return call(*args)
+        except (EOFError, OSError) as error:
+            for process, _ in self._workers:
+                process.join(1)
+            status = [p.exitcode for p, _ in self._workers if p.exitcode]
+            raise RamError(
+                'training.threads: a worker process ended with status '
+                f'{(status or ["unknown"])[0]}; continue with --resume, or '
+                'set it to 1') from error
 
     def close(self) -> None:
         """Ends the workers."""
@@ -127,58 +138,29 @@ class WorkerPool:
         self._workers = []
 
 
-def _backward(result, share):
-    """Backpropagates a shard's part of the loss; returns plain arrays."""
-    loss = result.loss
-    (share * loss.total).backward()
-    terms = (loss.total.array, *loss[1:])
-    return [share * term for term in terms], result.logits, result.sampled
+def _array(memory):
+    return numpy.frombuffer(memory, 'float32')
+
+
+def _describe(result, share):
+    """A part's share of the loss and what it was computed from, as arrays."""
+    terms = [share * chainer.as_array(term) for term in result.loss]
+    return terms, result.logits, result.sampled
 
 
 def _work(pipe, config: Config, objective: Objective, weights, gradient):
     """A worker: computes its part of each batch until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     model = build_network(config, numpy.random.default_rng())
-    flat = FlatChain(model, numpy.frombuffer(weights, 'float32'),
-                     numpy.frombuffer(gradient, 'float32'))
+    flat = FlatChain(model, _array(weights), _array(gradient))
     with numpy.errstate(all='ignore'):  # CheckFinite reports what overflows
         while True:
             try:
-                model.std, *batch, share = pipe.recv()
+                model.std, batch, share = pipe.recv()
             except EOFError:
                 return
             flat.cleargrads()
-            answer = _backward(fused_loss(model, *batch, objective), share)
+            result = fused_loss(model, *batch, objective)
+            (share * result.loss.total).backward()
             flat.gather()
-            pipe.send(answer)
-
-
-class ParallelUpdater(StandardUpdater):
-    """Chainer's updater, with the gradient computed by a pool.
-
-    Args:
-        iterator: Of whole batches.
-        optimizer: Of ``pool.flat``.
-        pool: Computes the gradient.
-        **kwargs: Of the StandardUpdater.
-
-    """
-
-    def __init__(self, iterator: Any, optimizer: Any, pool: WorkerPool,
-                 **kwargs):
-        super().__init__(iterator, optimizer, **kwargs)
-        self._pool = pool
-
-    def update_core(self):
-        iterator = self.get_iterator('main')
-        optimizer = self.get_optimizer('main')
-        optimizer.target.cleargrads()
-        self._pool.backward(*self.converter(iterator.next(),
-                                            self.input_device))
-        optimizer.update()
-        if iterator.is_new_epoch:
-            optimizer.new_epoch(auto=True)
-
-    def finalize(self):
-        super().finalize()
-        self._pool.close()
+            pipe.send(_describe(result, share))

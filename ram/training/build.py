@@ -18,7 +18,7 @@ from ram.fast.device_iteration import DeviceIteration
 from ram.fast.engine import Engine, select_engine
 from ram.fast.flat import Adam, FlatChain
 from ram.fast.fused import fused_loss
-from ram.fast.workers import ParallelUpdater, WorkerPool
+from ram.fast.workers import WorkerPool
 from ram.losses import loss_by_links
 from ram.models.build import build_network
 from ram.models.comparison import Baseline
@@ -119,6 +119,9 @@ def build_trainer(config: Config, splits: Splits, out: str,
             std, snapshot):
         if extension is not None:
             trainer.extend(extension)
+    if pool is not None:
+        trainer.extend(training.make_extension(finalizer=pool.close)(
+            lambda trainer: None), name='workers')
     if ranks.rank == 0:
         _extend_with_reports(trainer, stream)
         examples = _extend_with_film(trainer, measured, images, labels,
@@ -155,11 +158,9 @@ def _updater(iterator, optimizer, device, clip, ranks, pool):
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    if pool is not None:
-        return ParallelUpdater(iterator, optimizer, pool, device=device,
-                               converter=_send)
-    return training.updaters.StandardUpdater(iterator, optimizer,
-                                             device=device, converter=_send)
+    return training.updaters.StandardUpdater(
+        iterator, optimizer, device=device, converter=_send,
+        loss_func=None if pool is None else pool.loss)
 
 
 def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,

@@ -14,7 +14,7 @@ from ram.errors import RamError
 from ram.fast import workers
 from ram.fast.flat import Adam, FlatChain
 from ram.fast.fused import fused_loss
-from ram.fast.workers import ParallelUpdater, WorkerPool
+from ram.fast.workers import WorkerPool
 from ram.models.build import build_ram, import_parts
 from ram.random_streams import make_streams
 from ram.training.signals import StopTrigger
@@ -51,21 +51,20 @@ def test_pool_computes_the_gradient_of_the_batch(case):
             images = rng.random((batch, 1, 28, 28), 'float32')
             labels = rng.integers(10, size=batch).astype('int32')
             observed = []
-            for chain, flat, backward in zip(chains, flats, (
-                    pool.backward, lambda *args: chains[1](*args).backward())):
+            for chain, flat, loss in zip(chains, flats, (
+                    pool.loss, chains[1])):
                 chain.model.std = 0.3 - 0.1 * step  # it may change
                 flat.cleargrads()
                 reporter = chainer.Reporter()
                 reporter.add_observer('main', chain)
                 with reporter.scope({}):
-                    backward(images, labels)
+                    loss(images, labels).backward()
+                    optimizers[len(observed)].update()
                     observed.append({
                         name: float(chainer.as_array(value)) for name, value
                         in reporter.observation.items()})
             assert observed[0] == pytest.approx(observed[1], rel=1e-4,
                                                 abs=1e-5)
-            for optimizer in optimizers:
-                optimizer.update()
             one, two = (flat.vector.grad for flat in flats)
             numpy.testing.assert_allclose(one, two, rtol=0,
                                           atol=2e-5 * abs(two).max())
@@ -94,6 +93,11 @@ def test_interrupted_run_with_workers_ends_as_one_that_was_not(tmp_path,
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
+def finalize(trainer):
+    """What the end of a run does."""
+    trainer.get_extension('workers').finalize()
+
+
 @pytest.fixture
 def started(tmp_path):
     """A trainer whose worker has seen a batch, and that worker's process."""
@@ -102,14 +106,14 @@ def started(tmp_path):
     trainer.updater.update()
     process, = set(multiprocessing.active_children()).difference(before)
     yield trainer, process
-    trainer.updater.finalize()
+    finalize(trainer)
     assert not process.is_alive()
 
 
 def test_workers_end_with_the_training(started):
     trainer, process = started
     assert process.is_alive()
-    trainer.updater.finalize()
+    finalize(trainer)
     assert process.exitcode == 0
 
 
@@ -132,7 +136,7 @@ def test_a_dead_worker_is_reported(started):
 def test_workers_leave_no_file(started):
     trainer, _ = started
     before = set(os.listdir('/dev/shm')) if os.path.isdir('/dev/shm') else ()
-    trainer.updater.finalize()
+    finalize(trainer)
     if before != ():
         assert set(os.listdir('/dev/shm')) <= before
         assert not [name for name in before if name.startswith('psm_')]
@@ -158,9 +162,10 @@ def test_missing_room_is_reported(monkeypatch):
 def test_engine_links_has_no_workers(tmp_path, model, engine):
     config = make_config({'threads': 2, 'engine': engine}, model)
     import_parts(config)
+    before = multiprocessing.active_children()
     trainer = begin(config, tmp_path / 'run').trainer
     trainer.updater.update()
-    assert not isinstance(trainer.updater, ParallelUpdater)
+    assert multiprocessing.active_children() == before
 
 
 class OwnCore(chainer.Chain):
