@@ -86,25 +86,17 @@ def build_trainer(config: Config, splits: Splits, out: str,
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
-    rate = LearningRate(optimizer, config.training)
-    std = (StdSchedule(chain.model, config.training)
-           if config.training.first_std and config.model.network == 'ram'
-           else None)
-    on_device = engine.name == 'device'
     flat, pool = _flat_chain(chain, config, engine, ranks)
     optimizer.setup(flat)
-    average, measured = None, model
-    if config.training.average:
-        average = AverageWeights(model, config.training.average,
-                                 updated_by_engine=on_device)
-        measured = average.model
-    if on_device:
+    rate, std, average = _schedules(optimizer, model, config, engine)
+    if engine.name == 'device':
         updater = _device_updater(iterator, optimizer, splits, config, ranks,
                                   average, rate, std)
     else:
         updater = _updater(iterator, optimizer, device, config.training.clip,
                            ranks, pool)
 
+    measured = model if average is None else average.model
     best = SaveBest(measured, config, writes=ranks.rank == 0)
     snapshot = Snapshot(out, config, streams, ranks)
     trainer = training.Trainer(updater, StopTrigger(
@@ -112,6 +104,9 @@ def build_trainer(config: Config, splits: Splits, out: str,
         out)
     # The chain reports, not the one parameter that the optimizer sees.
     trainer.reporter.add_observer('main', chain)
+    if pool is not None:
+        trainer.extend(training.make_extension(finalizer=pool.close)(
+            lambda trainer: None), name='workers')
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')
     for extension in (
             CheckFinite(snapshot.path, ranks), average,
@@ -119,15 +114,9 @@ def build_trainer(config: Config, splits: Splits, out: str,
             std, snapshot):
         if extension is not None:
             trainer.extend(extension)
-    if pool is not None:
-        trainer.extend(training.make_extension(finalizer=pool.close)(
-            lambda trainer: None), name='workers')
     if ranks.rank == 0:
-        _extend_with_reports(trainer, stream)
-        examples = _extend_with_film(trainer, measured, images, labels,
-                                     config)
-        if tensorboard:
-            trainer.extend(TensorBoard(chain.model, examples, out))
+        _extend_with_reports(trainer, stream, measured, images, labels,
+                             config, tensorboard)
     return Composed(trainer, best, snapshot, engine)
 
 
@@ -137,6 +126,17 @@ def _train_chain(model, config, streams, engine):
         return ComparisonTrainChain(model)
     return TrainChain(model, config.training, streams,
                       loss_by_links if engine.name == 'links' else fused_loss)
+
+
+def _schedules(optimizer, model, config, engine):
+    """What changes over the epochs: rate; std and average, or None."""
+    settings, std, average = config.training, None, None
+    if settings.first_std and config.model.network == 'ram':
+        std = StdSchedule(model, settings)
+    if settings.average:
+        average = AverageWeights(model, settings.average,
+                                 updated_by_engine=engine.name == 'device')
+    return LearningRate(optimizer, settings), std, average
 
 
 def _flat_chain(chain, config, engine, ranks):
@@ -181,26 +181,25 @@ def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,
                          std.at if std else lambda epoch: chain.model.std)
 
 
-def _extend_with_reports(trainer, stream):
+def _extend_with_reports(trainer, stream, model, images, labels, config,
+                         tensorboard):
+    """Adds what a user sees: log, curves, film of a few images."""
     # Matplotlib is slow to import, and not needed by all commands.
     from ram.training.extensions.curves import Curves
+    from ram.training.extensions.trajectory_film import Examples, Trajectories
     report = extensions.LogReport()
     trainer.extend(report)
     trainer.extend(extensions.PrintReport(COLUMNS, out=_Plain(stream)))
     trainer.extend(Curves(report, trainer.out))
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
-
-
-def _extend_with_film(trainer, model, images, labels,
-                      config) -> Optional[Any]:
-    """Adds the film of a few images; returns these, or None."""
-    if config.model.network != 'ram':
-        return None
-    from ram.training.extensions.trajectory_film import Examples, Trajectories
-    examples = Examples(model, images, labels, config)
-    trainer.extend(Trajectories(examples, trainer.out))
-    return examples
+    examples = None
+    if config.model.network == 'ram':
+        examples = Examples(model, images, labels, config)
+        trainer.extend(Trajectories(examples, trainer.out))
+    if tensorboard:
+        learning = trainer.updater.get_optimizer('main').target.chain.model
+        trainer.extend(TensorBoard(learning, examples, trainer.out))
 
 
 @chainer.dataset.converter()
