@@ -12,6 +12,7 @@ from typing import Any
 
 import chainer
 import numpy
+from chainer.training import extension
 
 from ram.config import Config
 from ram.errors import RamError
@@ -24,12 +25,12 @@ from ram.models.build import build_network
 CONTEXT = multiprocessing.get_context('spawn')
 
 
-class WorkerPool:
+class WorkerPool(extension.Extension):
     """Computes the gradient of a batch in several processes.
 
     Each takes an equal part of the batch; this process takes the first. The
     sum of their gradients is that of the batch, up to rounding. The workers
-    start with the first batch.
+    start with the first batch; as an extension it ends them with the run.
 
     Args:
         chain (ram.training.train_chain.TrainChain): The network with its
@@ -130,7 +131,10 @@ class WorkerPool:
                 f'{(status or ["unknown"])[0]}; continue with --resume, or '
                 'set it to 1') from error
 
-    def close(self) -> None:
+    def __call__(self, trainer: Any) -> None:
+        """Does nothing: the updater calls :meth:`loss`."""
+
+    def finalize(self) -> None:
         """Ends the workers."""
         for process, pipe in self._workers:
             pipe.close()

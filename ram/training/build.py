@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import chainer
 import numpy
@@ -104,14 +104,11 @@ def build_trainer(config: Config, splits: Splits, out: str,
         out)
     # The chain reports, not the one parameter that the optimizer sees.
     trainer.reporter.add_observer('main', chain)
-    if pool is not None:
-        trainer.extend(training.make_extension(finalizer=pool.close)(
-            lambda trainer: None), name='workers')
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')
     for extension in (
             CheckFinite(snapshot.path, ranks), average,
             Validation(measured, images, labels, config, ranks), best, rate,
-            std, snapshot):
+            std, snapshot, pool):
         if extension is not None:
             trainer.extend(extension)
     if ranks.rank == 0:

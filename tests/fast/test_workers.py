@@ -71,7 +71,7 @@ def test_pool_computes_the_gradient_of_the_batch(case):
             # The workers read the weights that the optimizer wrote.
             pool.flat.vector.array[...] = flats[1].vector.array
     finally:
-        pool.close()
+        pool.finalize()
 
 
 @pytest.mark.usefixtures('undrawn')
@@ -95,7 +95,7 @@ def test_interrupted_run_with_workers_ends_as_one_that_was_not(tmp_path,
 
 def finalize(trainer):
     """What the end of a run does."""
-    trainer.get_extension('workers').finalize()
+    trainer.get_extension('WorkerPool').finalize()
 
 
 @pytest.fixture
