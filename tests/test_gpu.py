@@ -1,9 +1,9 @@
 """CPU against GPU: run where CuPy and a GPU are, by `pytest -m gpu`."""
 
 import io
+from types import SimpleNamespace
 
 import chainer
-import chainer.functions as F
 import numpy
 import pytest
 from training_runs import assert_same_run, begin
@@ -12,9 +12,11 @@ from ram.config import config_from_dict
 from ram.data import canvas
 from ram.data.splits import load_splits
 from ram.devices import get_device
-from ram.fast import iteration
+from ram.fast import batch_kernels
 from ram.fast.device import DeviceUpdater
+from ram.fast.fused import fused_loss
 from ram.functions.glimpse import glimpse, summed_area_table
+from ram.losses import Objective, loss_by_links
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 from ram.training import build, run
@@ -42,7 +44,7 @@ def to_cpu(array):
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_the_crop(gpu, seed):
+def test_glimpse_equals_the_cpus(gpu, seed):
     rng = numpy.random.default_rng(seed)
     images = rng.random((5, 2, 31, 22), 'float32')
     locations = rng.uniform(-1.5, 1.5, (5, 2)).astype('float32')
@@ -51,14 +53,14 @@ def test_the_crop(gpu, seed):
     numpy.testing.assert_allclose(to_cpu(got), want, atol=1e-6)
 
 
-def test_the_summed_area_table(gpu):
+def test_summed_area_table_equals_the_cpus(gpu):
     images = numpy.random.default_rng(0).random((5, 2, 31, 22), 'float32')
     numpy.testing.assert_array_equal(
         to_cpu(summed_area_table(gpu.send(images))),
         summed_area_table(images))
 
 
-def test_canvases(gpu):
+def test_canvases_equal_the_cpus(gpu):
     rng = numpy.random.default_rng(0)
     images = rng.random((6, 1, 8, 8), 'float32')
     source = rng.integers(256, size=(9, 1, 8, 8)).astype('uint8')
@@ -72,35 +74,36 @@ def test_canvases(gpu):
 
 @pytest.mark.parametrize('core', ['lstm', 'rnn'])
 @pytest.mark.parametrize('reaches_core', [False, True])
-@pytest.mark.parametrize('by_steps', [False, True])
-def test_rollout_and_all_gradients(gpu, core, reaches_core, by_steps):
+@pytest.mark.parametrize('loss', [loss_by_links, fused_loss])
+def test_loss_and_all_gradients_equal_the_cpus(gpu, core, reaches_core, loss):
     config = config_from_dict(
         {'model': {'core': core, 'scales': 2},
          'training': {'reinforce_reaches_core': reaches_core}}, 'test')
     rng = numpy.random.default_rng(0)
     images = rng.random((7, 1, 28, 28), 'float32')
+    labels = rng.integers(10, size=7).astype('int32')
     results = []
     for device in (chainer.get_device('@numpy'), gpu):
         streams = make_streams(0)
         model = build_ram(config, streams['weights'])
         model.to_device(device)
         device.use()
-        forward = model.forward_by_steps if by_steps else model
-        rollout = forward(device.send(images), *model.draw(streams, 7))
+        result = loss(model, device.send(images), device.send(labels),
+                      *model.sample_noise(streams, 7), Objective())
         model.cleargrads()
-        (F.sum(rollout.states ** 2) + F.sum(rollout.means * 3)).backward()
-        results.append([to_cpu(a) for a in rollout] + [
+        result.loss.total.backward()
+        results.append([to_cpu(result.logits), to_cpu(result.sampled)] + [
             to_cpu(p.grad) for p in model.params() if p.grad is not None])
     assert len(results[0]) == len(results[1]) > 10
     for a, b in zip(*results):
         numpy.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_philox_gives_the_published_answers(gpu):
+def test_philox_equals_the_published_answers(gpu):
     counters = gpu.send(numpy.array([
         [0, 0, 0, 0], [0xffffffff] * 4,
         [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344]], 'uint32'))
-    iteration.philox(counters, gpu.send(numpy.array(
+    batch_kernels.philox(counters, gpu.send(numpy.array(
         [[0, 0], [0xffffffff] * 2, [0xa4093822, 0x299f31d0]], 'uint32')))
     assert to_cpu(counters).tolist() == [
         [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
@@ -109,9 +112,9 @@ def test_philox_gives_the_published_answers(gpu):
 
 
 @pytest.mark.parametrize('normal', [False, True])
-def test_draws(gpu, normal):
+def test_sample_is_uniform_or_normal(gpu, normal):
     out = gpu.xp.zeros(10 ** 6, 'float32')
-    iteration.draw(gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'), 1, 0,
+    batch_kernels.sample(gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'), 1, 0,
                    normal, gpu.xp.ones(1, 'float32'), out)
     values = to_cpu(out).astype('float64')
     variance = 1 if normal else 1 / 3
@@ -152,7 +155,7 @@ def build_model(config, device, out):
 
 @pytest.mark.parametrize('case', CASES, ids=str)
 @pytest.mark.parametrize('updates', [1, 4])  # launched, and replayed
-def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
+def test_device_iteration_equals_links(gpu, tmp_path, case, updates):
     config = make_config(case)
     updater, chain, splits = build_model(config, gpu, tmp_path / 'run')
     for _ in range(updates - 1):
@@ -161,29 +164,36 @@ def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
                      config.training, make_streams(1))
     for name, param in own.namedparams():
         param.array[...] = to_cpu(dict(chain.namedparams())[name].array)
-    std = updater._std(updater.epoch_detail)
+    std = updater.std(updater.epoch_detail)
     updater.update()
-    done = updater._iteration
+    done = updater.device_iteration
 
-    # The canvases are those that the windows say.
+    # The canvases are those of the windows and the maps of the warp.
     windows, images = to_cpu(done.windows), to_cpu(done.canvases)
     pixels = splits.train.images.astype('float32') / 255
+    maps = to_cpu(done.maps)
+    warped = canvas.warp(
+        splits.train.images[windows[:, -1, 0]], config.data.warp,
+        SimpleNamespace(uniform=lambda low, high, shape: high * maps.reshape(
+            shape))) / 255
     rows, columns = config.data.canvas_size
     for b in range(32):
         want = numpy.zeros((1, rows + 60, columns + 60), 'float32')
         for j, (index, top, left, row, column) in enumerate(windows[b]):
             side = 28 if j + 1 == len(windows[b]) else config.data.clutter_size
             want[:, 30 + row:30 + row + side,
-                 30 + column:30 + column + side] += pixels[
-                     index, :, top:top + side, left:left + side]
-        want = want[:, 30:30 + rows, 30:30 + columns]
-        numpy.testing.assert_array_equal(images[b], numpy.minimum(want, 1))
+                 30 + column:30 + column + side] += (
+                     warped[b] if j + 1 == len(windows[b]) else
+                     pixels[index, :, top:top + side, left:left + side])
+        want = numpy.minimum(want[:, 30:30 + rows, 30:30 + columns], 1)
+        numpy.testing.assert_allclose(
+            images[b], want, rtol=0, atol=1e-5 if config.data.warp else 0)
     labels = splits.train.labels[windows[:, -1, 0]]
     assert to_cpu(done.labels).tolist() == labels.tolist()
 
     own.model.std = std
-    own.model.draw = lambda streams, batch: (
-        to_cpu(done.drawn[0]), to_cpu(done.noise) / numpy.float32(std))
+    own.model.sample_noise = lambda streams, batch: (
+        to_cpu(done.sampled[0]), to_cpu(done.noise) / numpy.float32(std))
     own.cleargrads()
     own(images, labels).backward()
     gradients = dict(chain.namedparams())
@@ -196,7 +206,7 @@ def test_an_iteration_equals_the_cpus(gpu, tmp_path, case, updates):
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
-def test_a_graph_changes_nothing(gpu, tmp_path, capsys, case):
+def test_cuda_graph_changes_nothing(gpu, tmp_path, capsys, case):
     for graph in ('off', 'auto'):
         run.train(make_config(case, cuda_graph=graph),
                   str(tmp_path / graph), gpu, stream=io.StringIO())
@@ -205,7 +215,7 @@ def test_a_graph_changes_nothing(gpu, tmp_path, capsys, case):
 
 
 @pytest.mark.parametrize('stop', [3, 7, 9])
-def test_an_interrupted_run_ends_as_one_that_was_not(
+def test_interrupted_run_ends_as_one_that_was_not(
         gpu, tmp_path, monkeypatch, stop):
     config = make_config(CASES[0])
     run.train(config, str(tmp_path / 'whole'), gpu, stream=io.StringIO())
@@ -225,7 +235,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize('optimizer', list(build.OPTIMIZERS))
-def test_training_and_resuming(gpu, tmp_path, optimizer):
+def test_every_optimizer_trains_and_resumes(gpu, tmp_path, optimizer):
     values = {'data': {'name': 'synthetic', 'train_images': 300,
                        'validation': 100, 'test_images': 50},
               'model': {'glimpses': 3, 'core_units': 32},

@@ -119,11 +119,11 @@ __global__ void sample(int count, int size, const long long* counter,
 }
 
 // A thread for each window of each image: the clutter, then the image.
-__global__ void sample_windows(int count, const long long* counter, const unsigned* key,
-                      unsigned stream, const int* order, const int* labels,
-                      int images, int patches, int patch, int height,
-                      int width, int rows, int columns, int shift,
-                      int* windows, int* batch_labels)
+__global__ void sample_windows(
+    int count, const long long* counter, const unsigned* key, unsigned stream,
+    const int* order, const int* labels, int images, int patches, int patch,
+    int height, int width, int rows, int columns, int shift, int* windows,
+    int* batch_labels)
 {
     int i = INDEX;
     if (i >= count) return;

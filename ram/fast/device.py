@@ -26,6 +26,10 @@ class DeviceUpdater(StandardUpdater):
         rate: The learning rate after so many epochs.
         std: The policy's standard deviation, likewise.
 
+    Attributes:
+        device_iteration: As given.
+        std: As given.
+
     """
 
     def __init__(self, iterator: BatchIterator, optimizer: Any,
@@ -33,10 +37,10 @@ class DeviceUpdater(StandardUpdater):
                  rate: Callable[[float], float],
                  std: Callable[[float], float]):
         super().__init__(iterator, optimizer)
-        self._iteration = iteration
+        self.device_iteration = iteration
         self._run = run
         self._rate = rate
-        self._std = std
+        self.std = std
         self._scheduled = 0
 
     def update_core(self):
@@ -53,7 +57,7 @@ class DeviceUpdater(StandardUpdater):
         rule.t += 1
         if iterator.is_new_epoch:
             optimizer.new_epoch(auto=True)
-            chainer.report(self._iteration.fetch_metrics(),
+            chainer.report(self.device_iteration.fetch_metrics(),
                            optimizer.target.chain)
 
     def _schedule(self, iterator, rule):
@@ -62,10 +66,10 @@ class DeviceUpdater(StandardUpdater):
         for t, epoch in enumerate(epochs.tolist(), start=rule.t + 1):
             rates.append(self._rate(epoch) * (1 - hp.beta2 ** t) ** 0.5
                          / (1 - hp.beta1 ** t))
-        stds = [self._std(epoch) for epoch in epochs.tolist()]
-        self._iteration.schedule(order, rates, stds, self.iteration)
+        stds = [self.std(epoch) for epoch in epochs.tolist()]
+        self.device_iteration.schedule(order, rates, stds, self.iteration)
         self._scheduled = len(rates)
 
     def serialize(self, serializer):
         super().serialize(serializer)
-        self._iteration.serialize(serializer['device iteration'])
+        self.device_iteration.serialize(serializer['device iteration'])

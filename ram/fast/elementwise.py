@@ -1,50 +1,54 @@
-"""The element-wise work of a rollout on the CPU, in place, in few passes.
+"""Element-wise operations of a rollout on the CPU, in place, in few passes.
 
-:mod:`ram.fast.kernels` has the same functions for a GPU. Every one writes
-into arrays that its caller owns. All arrays are of one dtype, most of them
-(B, width), rows contiguous but perhaps a part of wider ones.
+:mod:`ram.fast.kernels` has the same functions for a GPU. All write into arrays
+of the caller. Arrays have one dtype; most are (B, width), with contiguous rows
+that may be parts of wider rows.
 """
+
+from __future__ import annotations
 
 import numpy
 
-# The sums of an LSTM's gate lie in one piece of memory: a pass over them takes
-# half as long as over a part of rows.
+Array = numpy.ndarray
+
+# The sums of a gate are contiguous: a pass over them takes half as long as
+# over parts of rows.
 GATE_MAJOR = True
 
 
-def rectify(z, b, *outs):
-    """out = Rect(z + b), into each of ``outs``; z is used up."""
-    # max(z, -b) + b is the same to the bit, and a row of numbers to compare
-    # with is faster than one.
+def rectify(z: Array, b: Array, *outs: Array) -> None:
+    """out = Rect(z + b), for each of ``outs``; z is overwritten."""
+    # max(z, -b) + b is the same to the bit and takes a pass less.
     numpy.maximum(z, -b, out=z)
     for out in outs:
         numpy.add(z, b, out=out)
 
 
-def rectify_backward(d, y, out):
+def rectify_backward(d: Array, y: Array, out: Array) -> None:
     """Gradient of ``y = Rect(z)`` with respect to z."""
-    # A product of two dtypes would go through a buffer.
+    # A product of two dtypes is buffered, and slow.
     numpy.multiply(d, (y > 0).astype(d.dtype), out=out)
 
 
-def lstm(z, b, c, next_c, tanh_c, buffer, *outs):
+def lstm(z: Array, b: Array, c: Array, next_c: Array, tanh_c: Array,
+         buffer: Array, *outs: Array) -> None:
     """A step of an LSTM from the sums of its gates.
 
     Args:
-        z (array): (4, B, units), forget, input and output gate, and input,
-            without bias; replaced by what they let through. Without the
-            forget gate, (3, B, units), nothing came before.
-        b (array): (4 units,), or (3 units,).
-        c (array): (B, units); not read where there is no forget gate.
-        next_c (array): (B, units), the next c goes there.
-        tanh_c (array): (B, units), its tanh goes there.
-        buffer (array): (B, units), to work in.
-        *outs (arrays): (B, units), the next state h goes into each.
+        z: (4, B, units) sums without bias: forget, input and output gate, cell
+            input; overwritten by their activations. The first step has no
+            forget gate: (3, B, units).
+        b: (4 units,) or (3 units,).
+        c: (B, units); not read without the forget gate.
+        next_c: (B, units), written like all that follow.
+        tanh_c: (B, units), tanh of ``next_c``.
+        buffer: (B, units), scratch.
+        *outs: (B, units), each receives the next state h.
 
     """
     i, o, a = z[-3:]
-    # tanh(z) is 2 sigmoid(2 z) - 1, so one exponential does for all gates;
-    # it takes half as long as a tanh. Where it overflows, a sigmoid is 0.
+    # tanh(z) is 2 sigmoid(2 z) - 1: one exponential serves all gates and takes
+    # half as long as a tanh. Where it overflows, a sigmoid is 0.
     numpy.subtract(-b.reshape(len(z), 1, -1), z, out=z)
     a *= 2
     with numpy.errstate(over='ignore'):
@@ -63,20 +67,20 @@ def lstm(z, b, c, next_c, tanh_c, buffer, *outs):
         out[...] = outs[0]
 
 
-def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
+def lstm_backward(z: Array, c: Array, tanh_c: Array, dh: Array, dc: Array,
+                  dz: Array, buffer: Array, slopes: Array) -> None:
     """Gradients of :func:`lstm`.
 
     Args:
-        z (array): (4, B, units) or (3, B, units), as :func:`lstm` left it.
-        c (array): (B, units), before the step.
-        tanh_c (array): (B, units), after the step.
-        dh (array): (B, units), of the next h.
-        dc (array): (B, units), of the next c but by way of h; replaced by
-            that of c, where there is a forget gate.
-        dz (array): (B, 4 units) or (B, 3 units), that of the sums goes
-            there.
-        buffer (array): (B, units), to work in.
-        slopes (array): (3, B, units), likewise.
+        z: (4, B, units) or (3, B, units), as :func:`lstm` left it.
+        c: (B, units), before the step.
+        tanh_c: (B, units), after the step.
+        dh: (B, units), gradient of the next h.
+        dc: (B, units), gradient of the next c except through h; overwritten
+            by that of c, if there is a forget gate.
+        dz: (B, 4 units) or (B, 3 units), gradient of the sums, written.
+        buffer: (B, units), scratch.
+        slopes: (3, B, units), scratch.
 
     """
     i, o, a = z[-3:]
@@ -88,7 +92,7 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
     sigmoids, slopes = z[:-1], slopes[-len(d_sigmoids):]
     numpy.subtract(1, sigmoids, out=slopes)
     slopes *= sigmoids
-    # From the last, for the forget gate may be missing.
+    # From the last: the forget gate may be missing.
     for slope, factor, d, out in zip(
             slopes[::-1], (tanh_c, a, c), (dh, dc, dc), d_sigmoids[::-1]):
         slope *= factor
@@ -105,25 +109,27 @@ def _slope_of_tanh(y, out):
     numpy.subtract(1, out, out=out)
 
 
-def sample_location(z, b, noise, std, mean, sampled):
-    """The policy: mean = tanh(z + b), sampled = mean + std noise; uses z up."""
+def sample_location(z: Array, b: Array, noise: Array, std: float,
+                    mean: Array, sampled: Array) -> None:
+    """mean = tanh(z + b), sampled = mean + std noise; z is overwritten."""
     z += b
     numpy.tanh(z, out=mean)
     numpy.multiply(noise, std, out=sampled)
     sampled += mean
 
 
-def encode_location(sampled, W, b, clipped, locations, buffer, out):
+def encode_location(sampled: Array, W: Array, b: Array, clipped: Array,
+                    locations: Array, buffer: Array, out: Array) -> None:
     """Clips locations to the image and encodes them: Rect(Linear(l)).
 
     Args:
-        sampled (array): (B, 2) as sampled.
-        W (array): (units, 2).
-        b (array): (units,).
-        clipped (array): (B, 2), the clipped ones go there.
-        locations (array): (B, 2), and there.
-        buffer (array): (B, units), to work in.
-        out (array): (B, units), what they are encoded as goes there.
+        sampled: (B, 2).
+        W: (units, 2).
+        b: (units,).
+        clipped: (B, 2), written like all that follow.
+        locations: (B, 2), the same.
+        buffer: (B, units), scratch.
+        out: (B, units), the code.
 
     """
     numpy.maximum(sampled, -1, out=clipped)

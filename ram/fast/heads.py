@@ -1,4 +1,4 @@
-"""Action network, baseline and hybrid loss with their gradients in closed form.
+"""Heads and hybrid loss with their gradients in closed form.
 
 :func:`ram.losses.hybrid_loss` is the form to read.
 """

@@ -1,19 +1,22 @@
-"""CUDA kernels: :mod:`ram.fast.elementwise` and the crop on a GPU.
+"""CUDA kernels: the operations of :mod:`ram.fast.elementwise` on a GPU.
 
 One launch each, where CuPy's own operations would take several. Arrays are
-C-contiguous but for the rows of (B, width) ones, which may be a part of wider
-ones, and for an LSTM's gates, whose rows may lie one after another or side by
-side; their dtype is that of the first argument, float32 or float64.
+C-contiguous, except that rows of (B, width) arrays may be parts of wider rows
+and that the gates of an LSTM may be gate-major or row by row. Their dtype is
+that of the first argument, float32 or float64.
 """
 
 from ram.functions.cuda import launch
 
-GATE_MAJOR = False  # in one row: one product serves for all gates
+GATE_MAJOR = False  # row by row: one product serves all gates
 
 SOURCE = r'''
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
 
-__device__ REAL sigmoid(REAL x) { return (REAL)0.5 * tanh((REAL)0.5 * x) + (REAL)0.5; }
+__device__ REAL sigmoid(REAL x)
+{
+    return (REAL)0.5 * tanh((REAL)0.5 * x) + (REAL)0.5;
+}
 
 extern "C" {
 
@@ -61,7 +64,7 @@ __global__ void rectify_backward(int count, int width, const REAL* d,
              * (y[row * y_row + column] > (REAL)0 ? (REAL)1 : (REAL)0);
 }
 
-// Without the forget gate there are three, and nothing came before.
+// The first step has three gates: there is nothing to forget.
 __global__ void lstm(int count, int units, REAL* z, int gates, int z_gate,
                      int z_row, const REAL* bias, const REAL* c, REAL* next_c,
                      REAL* tanh_c, REAL* out, int out_row, REAL* copy,
@@ -140,12 +143,12 @@ def _launch(name, count, array, *arguments):
 
 
 def _row(array):
-    """Elements from one row to the next."""
+    """Number of elements from one row to the next."""
     return array.strides[0] // array.itemsize
 
 
 def _gates(z):
-    """How many there are, and elements from one, and from a row, to the next."""
+    """Number of gates; elements between gates, and between rows."""
     return (len(z), *(step // z.itemsize for step in z.strides[:2]))
 
 
@@ -171,8 +174,8 @@ def rectify_backward(d, y, out):
 def lstm(z, b, c, next_c, tanh_c, buffer, *outs):
     """See :func:`ram.fast.elementwise.lstm`; one or two outs."""
     out, copy = outs[0], outs[-1]
-    _launch('lstm', c.size, z, c.shape[1], z, *_gates(z), b, c, next_c, tanh_c, out,
-            _row(out), copy, _row(copy))
+    _launch('lstm', c.size, z, c.shape[1], z, *_gates(z), b, c, next_c,
+            tanh_c, out, _row(out), copy, _row(copy))
 
 
 def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
@@ -183,4 +186,5 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
 
 def sample_location(z, b, noise, std, mean, sampled):
     """See :func:`ram.fast.elementwise.sample_location`."""
-    _launch('sample_location', z.size, z, z, b, noise, z.dtype.type(std), mean, sampled)
+    _launch('sample_location', z.size, z, z, b, noise, z.dtype.type(std),
+            mean, sampled)

@@ -1,4 +1,4 @@
-"""Processes that each compute the gradient of a part of every batch, on the CPU.
+"""Worker processes, each for a part of every batch, on the CPU.
 
 Weights and gradients lie in memory that all processes share; images and
 results go through pipes.

@@ -1,6 +1,9 @@
 """CUDA source, compiled once and launched on CuPy arrays."""
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import numpy
 
@@ -8,31 +11,33 @@ BLOCK = 128  # threads
 
 
 @functools.lru_cache(maxsize=None)
-def load_module(source, real):
-    """CUDA source, compiled for ``float`` or ``double``."""
+def load_module(source: str, real: str) -> Any:
+    """CUDA source, compiled with ``REAL`` as ``float`` or ``double``."""
     import cupy
-    # Without contraction a location falls into the very pixel it falls into
-    # on the CPU.
+
+    # Without contraction a location falls into the same pixel as on the CPU.
     return cupy.RawModule(code=source,
                           options=(f'-DREAL={real}', '--fmad=false'))
 
 
 @functools.lru_cache(maxsize=None)
-def load_function(source, name, real):
-    return load_module(source, real).getload_function(name)
+def load_function(source: str, name: str, real: str) -> Any:
+    """A kernel of :func:`load_module`."""
+    return load_module(source, real).get_function(name)
 
 
-def launch(source, name, count, dtype, *arguments):
-    """Runs a kernel on the current stream.
+def launch(source: str, name: str, count: int, dtype: numpy.dtype,
+           *arguments: Any) -> None:
+    """Launches a kernel on the current stream.
 
     Args:
-        source (str): CUDA, with ``REAL`` for the type of its floats.
-        name (str): The kernel. Its first argument is the number of threads
-            that have something to do.
-        count (int): That number.
-        dtype (numpy.dtype): float32 or float64, for ``REAL``.
-        *arguments: The other arguments: CuPy arrays, whose first element is
-            pointed to, ints, handed over as 32 bits, and NumPy scalars.
+        source: CUDA, with ``REAL`` for the type of its floats.
+        name: The kernel. Its first argument is the number of threads that
+            have work.
+        count: That number.
+        dtype: float32 or float64, for ``REAL``.
+        *arguments: The other arguments: CuPy arrays, passed as pointers to
+            their first element; ints, passed as 32 bits; NumPy scalars.
 
     """
     real = {'f': 'float', 'd': 'double'}[dtype.char]

@@ -1,12 +1,19 @@
 """The crop: what the glimpse sensor reads of an image (Section 3.1)."""
 
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
 import chainer
 import numpy
 
 from ram.functions import glimpse_kernels
 
+Array = Any  # of NumPy or CuPy
 
-def patch_start(locations, image_size, side):
+
+def patch_start(locations: Array, image_size: Tuple[int, int],
+                side: int) -> Tuple[Array, Array]:
     """First row and column of the patch of a given side at each location.
 
     A location ``l`` is ``u = (l + 1) / 2 * (W, H)`` in pixels, and a patch of
@@ -14,37 +21,37 @@ def patch_start(locations, image_size, side):
     even patch in the middle of an even image is therefore exactly centred.
 
     Args:
-        locations (array): (B, 2) float, (x, y); (-1, -1) is the outer corner
-            of the top left pixel, (1, 1) that of the bottom right one.
-        image_size (tuple of int): (H, W).
-        side (int): Side w of the patch in pixels.
+        locations: (B, 2) float, (x, y); (-1, -1) is the outer corner of the
+            top left pixel, (1, 1) that of the bottom right one.
+        image_size: (H, W).
+        side: Side w of the patch in pixels.
 
     Returns:
-        tuple of arrays: Rows and columns, (B,) int64 each, from -w (wholly
-        outside on one side) to H or W (on the other).
+        Rows and columns, (B,) int64 each, from -w (entirely outside on one
+        side) to H or W (on the other).
 
     """
     xp = chainer.backend.get_array_module(locations)
     lengths = xp.array(image_size[::-1], locations.dtype)
     starts = xp.floor((locations + 1) / 2 * lengths - side / 2 + 0.5)
-    # Not clip, which would hand on NaN: a network that has just diverged must
-    # reach the check of its loss.
+    # Not clip, which keeps NaN: a network that has diverged must reach the
+    # check of its loss.
     starts = xp.fmin(xp.fmax(starts, -side), lengths).astype('int64')
     return starts[:, 1], starts[:, 0]
 
 
-def summed_area_table(images, out=None):
-    """Sums over all the top left rectangles of each image.
+def summed_area_table(images: Array, out: Optional[Array] = None) -> Array:
+    """Sums over all top left rectangles of each image.
 
     Args:
-        images (array): (B, C, H, W) float.
-        out (array): A table of images of the same shape, to be filled anew;
-            made here if left out.
+        images: (B, C, H, W) float.
+        out: A table of images of the same shape, to overwrite; allocated if
+            left out.
 
     Returns:
-        array: (B, C, H + 1, W + 1) float64; entry (i, j) is the sum of
+        (B, C, H + 1, W + 1) float64; entry (i, j) is the sum of
         ``images[..., :i, :j]``. In float32 the differences of large sums
-        would lose the small values. On the CPU the images lie innermost in
+        would lose small values. On the CPU the images are innermost in
         memory.
 
     """
@@ -56,8 +63,8 @@ def summed_area_table(images, out=None):
                            'float64')
         glimpse_kernels.sum_up(xp.ascontiguousarray(images), out)
         return out
-    # A sum waits for the one before it, which keeps a processor idle; those
-    # of many images, side by side, take a third of the time.
+    # A running sum waits for the sum before it; those of many images, side by
+    # side, take a third of the time.
     if out is None:
         out = numpy.empty((height + 1, width + 1, batch, channels),
                           'float64').transpose(2, 3, 0, 1)
@@ -73,32 +80,32 @@ def summed_area_table(images, out=None):
     return out
 
 
-def glimpse(images, locations, size, scales=1, factor=2, table=None,
-            out=None):
+def glimpse(images: Array, locations: Array, size: int, scales: int = 1,
+            factor: int = 2, table: Optional[Array] = None,
+            out: Optional[Array] = None) -> Array:
     """Reads patches of several scales around a location of each image.
 
     The patch of scale ``j`` covers a square of side ``size * factor ** j``
     and is averaged down to ``size`` x ``size``. Outside the image is zero.
-    This is data, not a node of a graph: no gradient flows to the images or
-    the locations.
+    The result is data, detached from any graph.
 
-    The work for a scale does not depend on the image's size or the patch's:
-    the finest is read directly, and each mean of a coarser one is four
-    look-ups in a summed-area table.
+    The work for a scale depends neither on the size of the image nor on that
+    of the patch: the finest scale is read directly, and each mean of a
+    coarser one takes four look-ups in a summed-area table.
 
     Args:
-        images (array): (B, C, H, W) float.
-        locations (array): (B, 2) float, (x, y) as in :func:`patch_start`,
-            at or beyond the border too.
-        size (int): Side g of a patch as it is returned.
-        scales (int): Number k of patches.
-        factor (int): How much wider each patch is than the one before.
-        table (array): :func:`summed_area_table` of the images, for a caller
-            that looks at them more than once; made here if left out.
-        out (array): The result goes there; made here if left out.
+        images: (B, C, H, W) float.
+        locations: (B, 2) float, (x, y) as in :func:`patch_start`, at or
+            beyond the border too.
+        size: Side g of a patch as it is returned.
+        scales: Number k of patches.
+        factor: How much wider each patch is than the one before.
+        table: :func:`summed_area_table` of the images, for repeated glimpses
+            of the same images; computed if left out.
+        out: The result is written here; allocated if left out.
 
     Returns:
-        array: (B, k, C, g, g) of the images' dtype, the finest scale first.
+        (B, k, C, g, g) of the images' dtype, the finest scale first.
 
     """
     xp = chainer.backend.get_array_module(images)
@@ -120,8 +127,8 @@ def glimpse(images, locations, size, scales=1, factor=2, table=None,
         rows, columns = patch_start(locations, (height, width), size * step)
         # Cells beyond the border shrink to nothing, which is zero padding.
         edges = numpy.arange(size + 1) * step
-        rows = _held(rows[:, None] + edges, height)
-        columns = _held(columns[:, None] + edges, width)
+        rows = _clamp(rows[:, None] + edges, height)
+        columns = _clamp(columns[:, None] + edges, width)
         corners = _gather(table, rows, columns)
         strips = corners[:, :, 1:] - corners[:, :, :-1]
         retina[:, j] = (strips[..., 1:] - strips[..., :-1]) / step ** 2
@@ -137,9 +144,9 @@ def _read(images, locations, size, out):
               + side[:, None] * width + side)
     first = (numpy.arange(0, images.size, channels * height * width)
              + rows * width + columns)
-    # Beyond the border this reads some other pixel, which counts for nothing.
+    # Beyond the border this reads some other pixel, which is masked below.
     patches = _take(images, first[:, None] + pixels.ravel()).reshape(out.shape)
-    # As floats: a product of two dtypes would go through a buffer.
+    # As floats: a product of two dtypes is buffered, and slow.
     down, across = (
         ((places >= 0) & (places < end)).astype(out.dtype)
         for places, end in ((rows[:, None] + side, height),
@@ -148,15 +155,15 @@ def _read(images, locations, size, out):
     numpy.multiply(patches, inside[:, None], out=out)
 
 
-def _held(places, end):
-    """Places within 0 to ``end``, in place: clip takes longer to begin."""
+def _clamp(places, end):
+    """Clamps to 0 .. ``end``, in place: clip takes longer to start."""
     numpy.maximum(places, 0, out=places)
     return numpy.minimum(places, end, out=places)
 
 
 def _gather(planes, rows, columns):
     """(B, C, R, S) entries of (B, C, H, W) planes at (B, R) and (B, S)."""
-    # One index serves for all four axes, in whichever order they lie.
+    # One index serves all four axes, in any memory order.
     steps = [step // planes.itemsize for step in planes.strides]
     index = (numpy.arange(planes.shape[0])[:, None, None, None] * steps[0]
              + numpy.arange(planes.shape[1])[:, None, None] * steps[1]
@@ -166,5 +173,5 @@ def _gather(planes, rows, columns):
 
 
 def _take(planes, index):
-    """What lies at an index in memory, or at the nearer end of it."""
+    """Elements at an index in memory order, clamped to its ends."""
     return planes.ravel('K').take(index, mode='clip')

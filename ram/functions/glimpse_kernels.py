@@ -3,6 +3,10 @@
 Arrays are C-contiguous; their dtype is that of the images, float32 or float64.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from ram.functions.cuda import launch
 
 SOURCE = r'''
@@ -18,14 +22,14 @@ __device__ long long patch_start(REAL l, int length, int side)
     return (long long)fmin(fmax(start, (REAL)-side), (REAL)length);
 }
 
-__device__ long long held(long long i, long long end)
+__device__ long long clamp(long long i, long long end)
 {
     return i < 0 ? 0 : i > end ? end : i;
 }
 
 extern "C" {
 
-// The summed-area table: first the sums along each row, a thread for each...
+// The summed-area table: first the sums along each row, a thread for each row.
 __global__ void sum_rows(int count, const REAL* images, int height, int width,
                          double* table)
 {
@@ -40,7 +44,7 @@ __global__ void sum_rows(int count, const REAL* images, int height, int width,
         sums[x + 1] = row == 0 ? 0 : sums[x] + (double)pixels[x];
 }
 
-// ... then those of the rows, a thread for each column.
+// Then the sums over rows, a thread for each column.
 __global__ void sum_columns(int count, int height, int width, double* table)
 {
     int index = INDEX;
@@ -53,7 +57,7 @@ __global__ void sum_columns(int count, int height, int width, double* table)
             += sums[(long long)y * (width + 1)];
 }
 
-// A thread for each of the B x k x C x g x g values that the retina gets.
+// A thread for each of the B x k x C x g x g values of the retina.
 __global__ void glimpse(int count, const REAL* images, const double* table,
                         const REAL* locations, int channels, int height,
                         int width, int scales, int size, int factor,
@@ -78,10 +82,10 @@ __global__ void glimpse(int count, const REAL* images, const double* table,
         return;
     }
     // Cells beyond the border shrink to nothing, which is zero padding.
-    long long y0 = held(top + row * step, height);
-    long long y1 = held(top + (row + 1) * step, height);
-    long long x0 = held(left + column * step, width);
-    long long x1 = held(left + (column + 1) * step, width);
+    long long y0 = clamp(top + row * step, height);
+    long long y1 = clamp(top + (row + 1) * step, height);
+    long long x0 = clamp(left + column * step, width);
+    long long x1 = clamp(left + (column + 1) * step, width);
     const double* sums = table + plane * (height + 1) * (width + 1);
     width += 1;
     retina[index] = (REAL)(((sums[y1 * width + x1] - sums[y0 * width + x1])
@@ -93,7 +97,7 @@ __global__ void glimpse(int count, const REAL* images, const double* table,
 '''
 
 
-def sum_up(images, table):
+def sum_up(images: Any, table: Any) -> None:
     """See :func:`ram.functions.glimpse.summed_area_table`; fills ``table``."""
     batch, channels, height, width = images.shape
     launch(SOURCE, 'sum_rows', batch * channels * (height + 1), images.dtype,
@@ -102,7 +106,8 @@ def sum_up(images, table):
            images.dtype, height, width, table)
 
 
-def glimpse(images, locations, factor, table, retina):
+def glimpse(images: Any, locations: Any, factor: int, table: Any,
+            retina: Any) -> None:
     """See :func:`ram.functions.glimpse`; fills ``retina``."""
     _, channels, height, width = images.shape
     launch(SOURCE, 'glimpse', retina.size, images.dtype, images,

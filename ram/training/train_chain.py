@@ -67,7 +67,7 @@ class TrainChain(chainer.Chain):
 
     def step(self, images: Array, labels: Array, first: Array,
              noise: Array) -> StepResult:
-        """The loss of images whose randomness is given; nothing is reported."""
+        """The loss for given randomness; nothing is reported."""
         return self._compute_loss(self.model, images, labels, first, noise,
                                   self.objective)
 
