@@ -1,8 +1,12 @@
 """Where arrays live: the CPU by NumPy, or a GPU by CuPy."""
 
+from typing import Any
+
 import chainer
 
 from ram.errors import RamError
+
+Array = Any  # an array of NumPy or CuPy
 
 
 def get_device(name):

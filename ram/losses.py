@@ -13,15 +13,13 @@ mean ``means[i]`` and baseline ``baselines[i]``, and led to ``sampled[i]``, the
 location of glimpse i + 1.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 
 import chainer
 import chainer.functions as F
 
-Array = Any  # of NumPy or CuPy
+from ram.devices import Array
 
 
 class Objective(NamedTuple):

@@ -12,17 +12,13 @@ rank) and a key (the seed). There is no state to save, and no two samples of a
 run share a counter.
 """
 
-from __future__ import annotations
-
-from typing import Any
 
 import numpy
 
 from ram.config import DataConfig
 from ram.data.splits import Split
+from ram.devices import Array
 from ram.functions.cuda import launch
-
-Array = Any  # of CuPy
 
 # A window of an image: index of the image, its first row and column there,
 # and its first row and column on the canvas.

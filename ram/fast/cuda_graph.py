@@ -1,7 +1,5 @@
 """Work that repeats, recorded once as a CUDA graph."""
 
-from __future__ import annotations
-
 import sys
 from typing import Callable
 

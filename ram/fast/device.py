@@ -1,7 +1,5 @@
 """The updater of trainings that stay on the GPU."""
 
-from __future__ import annotations
-
 from typing import Any, Callable
 
 import chainer

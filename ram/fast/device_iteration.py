@@ -1,7 +1,5 @@
 """One training iteration on arrays that stay on the GPU."""
 
-from __future__ import annotations
-
 from typing import Any, Dict, List, Optional
 
 import chainer
@@ -17,8 +15,6 @@ from ram.fast.workspace import (
     pack_weights,
 )
 from ram.random_streams import stream_number
-
-Array = Any  # of NumPy or CuPy
 
 
 class DeviceIteration:

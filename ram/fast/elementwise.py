@@ -5,8 +5,6 @@ of the caller. Arrays have one dtype; most are (B, width), with contiguous rows
 that may be parts of wider rows.
 """
 
-from __future__ import annotations
-
 import numpy
 
 Array = numpy.ndarray

@@ -1,7 +1,5 @@
 """Which engine trains: the one place that decides."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import chainer

@@ -1,14 +1,12 @@
 """All parameters as one vector, which an optimizer passes over once."""
 
-from __future__ import annotations
-
 from typing import Any, List, Optional
 
 import chainer
 import numpy
 from chainer.optimizers import adam
 
-Array = Any  # of NumPy or CuPy
+from ram.devices import Array
 
 _BLOCK = 2 ** 15  # elements: a block and its scratch buffer stay in the cache
 

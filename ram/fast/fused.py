@@ -1,15 +1,14 @@
 """Rollout, heads and hybrid loss as one function of Chainer's graph."""
 
-from __future__ import annotations
-
 import weakref
-from typing import Any, Optional
+from typing import Optional
 
 import chainer
 import numpy
 from chainer.utils import type_check
 
 from ram import links
+from ram.devices import Array
 from ram.fast import heads, recurrence
 from ram.fast.workspace import (
     LOCATION_WEIGHTS,
@@ -20,8 +19,6 @@ from ram.fast.workspace import (
 )
 from ram.losses import HybridLoss, Objective, StepResult, loss_by_links
 from ram.models.ram import RAM, Rollout
-
-Array = Any  # of NumPy or CuPy
 
 _pools = weakref.WeakKeyDictionary()  # WorkspacePool by network
 _problems = weakref.WeakKeyDictionary()  # what fused_problem found, likewise

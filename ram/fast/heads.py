@@ -3,17 +3,14 @@
 :func:`ram.losses.hybrid_loss` is the form to read.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Any, Dict, NamedTuple
+from typing import Dict, NamedTuple
 
 import chainer
 
+from ram.devices import Array
 from ram.fast.workspace import Weights
 from ram.losses import HybridLoss, Objective
-
-Array = Any  # of NumPy or CuPy
 
 
 class LossGradients(NamedTuple):

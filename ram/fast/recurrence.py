@@ -7,10 +7,9 @@ is one product for all steps, and all intermediate arrays live in a workspace
 that is reused for every batch.
 """
 
-from __future__ import annotations
-
 from typing import Any, Dict, Optional
 
+from ram.devices import Array
 from ram.fast.workspace import (
     PackedWeights,
     RolloutConfig,
@@ -20,8 +19,6 @@ from ram.fast.workspace import (
     interleaved,
 )
 from ram.functions.glimpse import glimpse
-
-Array = Any  # of NumPy or CuPy
 
 
 def forward(xp: Any, ws: Workspace, images: Array, noise: Array,

@@ -3,16 +3,13 @@
 See :mod:`ram.fast.batch_kernels` for ``counter``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy
 
+from ram.devices import Array
 from ram.functions.cuda import launch
 from ram.losses import Objective
-
-Array = Any  # of CuPy
 
 # Columns of the per-image rows of the loss: sums over its decisions.
 COLUMNS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',

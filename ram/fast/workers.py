@@ -4,8 +4,6 @@ Weights and gradients lie in memory that all processes share; images and
 results go through pipes.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 from typing import Any

@@ -8,11 +8,10 @@ import chainer
 import numpy
 
 from ram import links
+from ram.devices import Array
 from ram.fast import elementwise, kernels
 from ram.functions.glimpse import summed_area_table
 from ram.models.ram import RAM
-
-Array = Any  # of NumPy or CuPy
 
 
 class Weights(NamedTuple):

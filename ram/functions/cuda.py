@@ -1,7 +1,5 @@
 """CUDA source, compiled once and launched on CuPy arrays."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,15 +1,12 @@
 """The crop: what the glimpse sensor reads of an image (Section 3.1)."""
 
-from __future__ import annotations
-
-from typing import Any, Optional, Tuple
+from typing import Optional, Tuple
 
 import chainer
 import numpy
 
+from ram.devices import Array
 from ram.functions import glimpse_kernels
-
-Array = Any  # of NumPy or CuPy
 
 
 def patch_start(locations: Array, image_size: Tuple[int, int],

@@ -3,8 +3,6 @@
 Arrays are C-contiguous; their dtype is that of the images, float32 or float64.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from ram.functions.cuda import launch

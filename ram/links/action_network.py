@@ -1,7 +1,5 @@
 """The action network f_a: which class the image is."""
 
-from __future__ import annotations
-
 from typing import Optional
 
 import chainer

@@ -1,7 +1,5 @@
 """The baseline: the reward to expect."""
 
-from __future__ import annotations
-
 from typing import Any, Optional
 
 import chainer

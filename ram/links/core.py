@@ -1,7 +1,5 @@
 """The core f_h: what the network remembers from glimpse to glimpse."""
 
-from __future__ import annotations
-
 from typing import Optional, Tuple
 
 import chainer

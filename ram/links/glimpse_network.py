@@ -1,7 +1,5 @@
 """The glimpse network f_g: what is seen and where, in one vector."""
 
-from __future__ import annotations
-
 from typing import Any, Optional
 
 import chainer

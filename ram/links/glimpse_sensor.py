@@ -1,7 +1,5 @@
 """The glimpse sensor: patches of several scales around a location."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import chainer

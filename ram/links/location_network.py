@@ -1,7 +1,5 @@
 """The location network f_l: where to look next."""
 
-from __future__ import annotations
-
 from typing import Any, Optional
 
 import chainer

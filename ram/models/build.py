@@ -1,7 +1,5 @@
 """The network that a configuration names."""
 
-from __future__ import annotations
-
 import chainer
 import numpy
 

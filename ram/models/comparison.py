@@ -1,7 +1,5 @@
 """The networks that the paper compares RAM with: fully connected and conv."""
 
-from __future__ import annotations
-
 from typing import Any, Optional, Tuple
 
 import chainer

@@ -7,8 +7,6 @@ Only :func:`import_module` imports: the modules that the user names with
 ``--import``, and those of a configuration that the user trains.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import inspect

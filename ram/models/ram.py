@@ -1,16 +1,13 @@
 """RAM: the recurrent attention model, composed of its Links."""
 
-from __future__ import annotations
-
 from typing import Any, Dict, NamedTuple, Tuple
 
 import chainer
 import chainer.functions as F
 import numpy
 
+from ram.devices import Array
 from ram.functions.glimpse import summed_area_table
-
-Array = Any  # of NumPy or CuPy
 
 
 class Rollout(NamedTuple):

@@ -1,7 +1,5 @@
 """Composes a training: model, optimizer, iterator, updater, extensions."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import chainer

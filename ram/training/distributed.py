@@ -1,7 +1,5 @@
 """Processes that train one network together: data parallel, by ChainerMN."""
 
-from __future__ import annotations
-
 import importlib.util
 from typing import Any, List, Optional
 

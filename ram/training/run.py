@@ -1,7 +1,5 @@
 """One training run, from configuration to run folder."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Any, List, NamedTuple, Optional

@@ -1,7 +1,5 @@
 """The run folder: who may write into it, and what its records say."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

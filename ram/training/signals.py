@@ -1,7 +1,5 @@
 """When a run ends: after its last epoch, without progress, or by a signal."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from typing import Any, Iterator, Optional, Tuple

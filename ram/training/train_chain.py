@@ -1,20 +1,18 @@
 """The networks with their losses, as Chainer's updaters want them."""
 
-from __future__ import annotations
-
-from typing import Any, Callable, Dict
+from typing import Callable, Dict
 
 import chainer
 import chainer.functions as F
 import numpy
 
 from ram.config import TrainingConfig
+from ram.devices import Array
 from ram.losses import Objective, StepResult, loss_by_links
 from ram.models.comparison import Baseline
 from ram.models.ram import RAM
 from ram.random_streams import serialize_generator
 
-Array = Any  # of NumPy or CuPy
 Streams = Dict[str, numpy.random.Generator]
 
 

@@ -1,7 +1,5 @@
 """A running average of the weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import chainer

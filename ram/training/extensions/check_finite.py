@@ -1,7 +1,5 @@
 """The end of a run that has diverged."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """The learning rate over the epochs."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

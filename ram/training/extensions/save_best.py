@@ -1,7 +1,5 @@
 """Checkpoints of the best and of the last measured epoch."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """Snapshots: all that a resumed run needs."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

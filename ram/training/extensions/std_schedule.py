@@ -1,7 +1,5 @@
 """The standard deviation of the policy over the epochs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from chainer.training import extension

@@ -1,7 +1,5 @@
 """The error on the validation images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import chainer
