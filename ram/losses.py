@@ -128,7 +128,8 @@ def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
     advantage = R - baselines.array               # detached as well
     batch, decisions = len(labels), max(advantage.size, 1)
     action = F.softmax_cross_entropy(logits, labels)
-    reinforce = -F.sum(log_pi(sampled, means, std) * advantage) / batch
+    reinforce = -F.sum(log_pi(
+        chainer.as_array(sampled), means, std) * advantage) / batch
     baseline = F.sum((baselines - R) ** 2) / decisions
     total = (action + objective.reinforce_weight * reinforce
              + objective.baseline_weight * baseline)

@@ -1,4 +1,4 @@
-"""The hybrid loss: a loop, the exact policy gradient, and what must not leak."""
+"""The hybrid loss: a loop, the exact policy gradient, detached values."""
 
 import math
 
@@ -8,6 +8,7 @@ import numpy
 import pytest
 
 from ram import losses
+from ram.losses import Objective
 
 
 def make(seed=0, steps=3, batch=4, classes=5):
@@ -16,7 +17,7 @@ def make(seed=0, steps=3, batch=4, classes=5):
     return {
         'logits': chainer.Variable(rng.standard_normal((batch, classes))),
         'labels': rng.integers(classes, size=batch).astype('int32'),
-        'choices': means + 0.3 * rng.standard_normal(means.shape),
+        'sampled': means + 0.3 * rng.standard_normal(means.shape),
         'means': chainer.Variable(means),
         'std': 0.3,
         'baselines': chainer.Variable(rng.random((steps, batch)))}
@@ -25,7 +26,7 @@ def make(seed=0, steps=3, batch=4, classes=5):
 KINDS = ['correct', 'probability']
 
 
-def naive(logits, labels, choices, means, std, baselines, kind):
+def naive(logits, labels, sampled, means, std, baselines, kind):
     """Sample by sample and step by step."""
     steps, batch = baselines.shape
     action = reinforce = baseline = 0
@@ -39,7 +40,7 @@ def naive(logits, labels, choices, means, std, baselines, kind):
         for t in range(steps):
             log_pi = 0
             for k in range(2):
-                z = (choices[t, b, k] - means[t, b, k]) / std
+                z = (sampled[t, b, k] - means[t, b, k]) / std
                 log_pi += -z * z / 2 - math.log(std * math.sqrt(2 * math.pi))
             reinforce -= log_pi * (R - baselines[t, b]) / batch
             baseline += (baselines[t, b] - R) ** 2 / (batch * steps)
@@ -49,10 +50,9 @@ def naive(logits, labels, choices, means, std, baselines, kind):
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4), (0, 3)])
-def test_equals_a_loop(seed, steps, batch, kind):
+def test_hybrid_loss_equals_a_loop(seed, steps, batch, kind):
     case = make(seed, steps, batch)
-    loss = losses.hybrid_loss(**case, reinforce_weight=0.3,
-                              baseline_weight=0.7, kind=kind)
+    loss = losses.hybrid_loss(**case, objective=Objective(0.3, 0.7, kind))
     arrays = {k: v.array if isinstance(v, chainer.Variable) else v
               for k, v in case.items()}
     action, reinforce, baseline = naive(**arrays, kind=kind)
@@ -62,7 +62,7 @@ def test_equals_a_loop(seed, steps, batch, kind):
          baseline], atol=1e-12)
 
 
-def test_each_term_reaches_its_own_input_alone():
+def test_each_term_reaches_only_its_own_input():
     for term, reached in (('action', {'logits'}), ('reinforce', {'means'}),
                           ('baseline', {'baselines'})):
         case = make()
@@ -74,11 +74,10 @@ def test_each_term_reaches_its_own_input_alone():
 
 def test_gradients_in_closed_form():
     case = make()
-    losses.hybrid_loss(**case, reinforce_weight=0.3,
-                       baseline_weight=0.7).total.backward()
+    losses.hybrid_loss(**case, objective=Objective(0.3, 0.7)).total.backward()
     rewards = losses.reward(case['logits'], case['labels'])
     baselines, means = case['baselines'].array, case['means'].array
-    score = (case['choices'] - means) / case['std'] ** 2
+    score = (case['sampled'] - means) / case['std'] ** 2
     numpy.testing.assert_allclose(
         case['means'].grad,
         -0.3 * score * (rewards - baselines)[..., None] / 4, atol=1e-12)
@@ -87,36 +86,36 @@ def test_gradients_in_closed_form():
         atol=1e-12)
 
 
-def test_probability_is_the_mean_reward_of_classes_drawn():
+def test_probability_is_the_mean_reward_of_sampled_classes():
     case = make(batch=3)
     logits, labels = case['logits'].array, case['labels']
-    drawn = logits + numpy.random.default_rng(0).gumbel(
-        size=(100000,) + logits.shape)  # whose greatest is a draw
-    right = (drawn.argmax(axis=2) == labels).mean(axis=0)
+    perturbed = logits + numpy.random.default_rng(0).gumbel(
+        size=(100000,) + logits.shape)  # its argmax samples the softmax
+    correct = (perturbed.argmax(axis=2) == labels).mean(axis=0)
     numpy.testing.assert_allclose(
-        losses.reward(logits, labels, 'probability'), right, atol=0.01)
+        losses.reward(logits, labels, 'probability'), correct, atol=0.01)
 
 
 def test_choices_given_as_a_variable_are_cut():
     case = make()
-    case['choices'] = chainer.Variable(case['choices'])
+    case['sampled'] = chainer.Variable(case['sampled'])
     losses.hybrid_loss(**case).total.backward()
-    assert case['choices'].grad is None
+    assert case['sampled'].grad is None
 
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4)])
-def test_gradients_are_those_of_a_graph(steps, batch, kind):
+def test_reward_is_detached(steps, batch, kind):
     case, other = make(1, steps, batch), make(1, steps, batch)
-    losses.hybrid_loss(**case, reinforce_weight=0.3, baseline_weight=0.7,
-                       kind=kind).total.backward()
+    losses.hybrid_loss(
+        **case, objective=Objective(0.3, 0.7, kind)).total.backward()
     logits, means, baselines = (other[k] for k in (
         'logits', 'means', 'baselines'))
     rewards = (logits.array.argmax(axis=1) == other['labels']) * 1.0
     if kind == 'probability':  # data: its gradient trains no class
         rewards = F.softmax(logits).array[
             numpy.arange(batch), other['labels']]
-    z = (other['choices'] - means) / 0.3
+    z = (other['sampled'] - means) / 0.3
     log_pi = -0.5 * F.sum(z * z, axis=2)
     (F.softmax_cross_entropy(logits, other['labels'])
      - 0.3 * F.sum(log_pi * (rewards - baselines.array)) / batch
@@ -127,12 +126,12 @@ def test_gradients_are_those_of_a_graph(steps, batch, kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_dtype_stays(kind):
+def test_hybrid_loss_keeps_the_dtype(kind):
     case = make()
-    for name in ('logits', 'choices', 'means', 'baselines'):
+    for name in ('logits', 'sampled', 'means', 'baselines'):
         array = chainer.as_array(case[name]).astype('float32')
-        case[name] = array if name == 'choices' else chainer.Variable(array)
-    loss = losses.hybrid_loss(**case, reinforce_weight=0.3, kind=kind)
+        case[name] = array if name == 'sampled' else chainer.Variable(array)
+    loss = losses.hybrid_loss(**case, objective=Objective(0.3, 1, kind))
     loss.total.backward()
     assert {term.dtype for term in loss} == {numpy.dtype('float32')}
     for name in ('logits', 'means', 'baselines'):
@@ -144,7 +143,7 @@ def test_log_pi_integrates_to_one():
     x, y = numpy.meshgrid(axis, axis)
     points = numpy.stack([x, y], axis=-1).reshape(1, -1, 2)
     density = numpy.exp(
-        losses.log_pi(points, numpy.array([0.3, -0.9]), 0.4))
+        losses.log_pi(points, numpy.array([0.3, -0.9]), 0.4).array)
     assert abs(density.sum() * 0.02 ** 2 - 1) < 1e-6
 
 
@@ -157,7 +156,7 @@ class TestExactPolicyGradient:
     """
 
     mean, std, count = numpy.array([0.25, -0.1]), 0.35, 200000
-    # R is believed to 1 / (1 + 1 / e) or the rest, not 1 or 0.
+    # The reward is 1 / (1 + 1 / e) or the rest, not 1 or 0.
     spans = {'correct': 1, 'probability': 2 / (1 + math.exp(-1)) - 1}
 
     def exact(self):
@@ -165,31 +164,31 @@ class TestExactPolicyGradient:
         phi = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         return numpy.full(2, phi / (self.std * math.sqrt(2)))
 
-    def sampled(self, baseline, kind='correct'):
+    def gradients(self, baseline, kind='correct'):
         """Gradients of E[R], one for each of many samples."""
         rng = numpy.random.default_rng(0)
         means = chainer.Variable(
             numpy.broadcast_to(self.mean, (1, self.count, 2)).copy())
-        drawn = means.array + self.std * rng.standard_normal(means.shape)
-        # Class 1 is believed in, and is right where it is rewarded.
+        sampled = means.array + self.std * rng.standard_normal(means.shape)
+        # Class 1 is predicted, and correct where it is rewarded.
         logits = chainer.Variable(numpy.tile([0.0, 1.0], (self.count, 1)))
-        labels = (drawn[0].sum(axis=1) > 0.2).astype('int32')
+        labels = (sampled[0].sum(axis=1) > 0.2).astype('int32')
         baselines = chainer.Variable(
             numpy.full((1, self.count), float(baseline)))
-        losses.hybrid_loss(logits, labels, drawn, means, self.std, baselines,
-                           kind=kind).reinforce.backward()
+        losses.hybrid_loss(logits, labels, sampled, means, self.std, baselines,
+                           Objective(reward=kind)).reinforce.backward()
         # The loss is the mean of -R, so each sample has -1 / count of it.
         return -means.grad[0] * self.count
 
     @pytest.mark.parametrize('kind', KINDS)
     @pytest.mark.parametrize('baseline', [0, 0.4])
     def test_mean_of_samples_is_the_exact_gradient(self, baseline, kind):
-        samples = self.sampled(baseline, kind)
+        samples = self.gradients(baseline, kind)
         error = samples.std(axis=0) / math.sqrt(self.count)
         assert (error < 0.01).all()
         exact = self.exact() * self.spans[kind]
         assert (abs(samples.mean(axis=0) - exact) < 4 * error).all()
 
     def test_the_baseline_lowers_the_variance(self):
-        without, with_ = (self.sampled(b).var(axis=0).sum() for b in (0, 0.4))
+        without, with_ = (self.gradients(b).var(axis=0).sum() for b in (0, 0.4))
         assert with_ < 0.8 * without

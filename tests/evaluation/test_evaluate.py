@@ -46,12 +46,12 @@ def test_wilson_interval(errors, n, low, high):
 def test_counts_equal_a_loop(case):
     model, images, labels = case
     result = evaluate(model, images, labels, streams(), batch_size=7)
-    first, noise = model.draw(streams(), 23, mean=True)
+    first, noise = model.sample_noise(streams(), 23, mean=True)
     assert not noise.any()
     wrong, confusion, loss = numpy.zeros(3), numpy.zeros((10, 10), int), 0
     for n in range(23):
         with chainer.no_backprop_mode():
-            states = model.forward_by_steps(
+            states = model(
                 images[n:n + 1], first[n:n + 1], noise[:, n:n + 1]).states
             logits = model.action(states).array[:, 0]
         wrong += logits.argmax(axis=1) != labels[n]

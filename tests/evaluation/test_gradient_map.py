@@ -14,16 +14,13 @@ README = os.path.join(TOP, 'README.md')
 
 
 @pytest.mark.parametrize('core', ['lstm', 'rnn'])
-@pytest.mark.parametrize('by_steps', [False, True])
 @pytest.mark.parametrize('reaches_core', [False, True])
-def test_each_term_reaches_its_part(core, by_steps, reaches_core):
+def test_each_term_reaches_its_part(core, reaches_core):
     config = config_from_dict(
         {'training': {'reinforce_reaches_core': reaches_core},
          'model': {'core': core, 'glimpses': 3, 'core_units': 16}}, 'test')
     streams = make_streams(0)
     model = build_ram(config, streams['weights'])
-    if by_steps:
-        model.forward = model.forward_by_steps
     rng = numpy.random.default_rng(0)
     got = gradient_map(model, rng.random((9, 1, 28, 28), 'float32'),
                        rng.integers(10, size=9).astype('int32'), streams)

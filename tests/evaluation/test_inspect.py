@@ -164,7 +164,7 @@ def test_first_locations_equal_a_loop(case):
             wrong, loss = 0, 0
             for n in range(11):
                 with chainer.no_backprop_mode():
-                    states = network.forward_by_steps(
+                    states = network(
                         canvases.images[n:n + 1],
                         numpy.array([[x, y]], 'float32'),
                         numpy.zeros((2, 1, 2), 'float32')).states

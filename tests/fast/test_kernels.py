@@ -10,8 +10,12 @@ import subprocess
 
 import numpy
 import pytest
-from test_fused import assert_same as assert_same_loss
-from test_fused import inputs, loss_and_gradients, make_model
+from random_models import (
+    assert_same_loss,
+    inputs,
+    loss_and_gradients,
+    make_model,
+)
 
 from ram.fast import (
     batch_kernels,

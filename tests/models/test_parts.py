@@ -12,9 +12,9 @@ import ram
 from ram import checkpoint
 from ram.commands.main import main
 from ram.config import PARTS, config_from_dict
-from ram.links import GlimpseNetwork
+from ram.links import GlimpseNetwork, GlimpseSensor
 from ram.models.build import build_network
-from ram.models.parts import BUILT_IN
+from ram.models.parts import make_part
 from ram.random_streams import make_streams
 
 MODULE = '''
@@ -76,7 +76,7 @@ class Lazy(GlimpseNetwork):
             self.more = L.Linear(None, 3)
 
 
-class Lucky(GlimpseNetwork):
+class Unseeded(GlimpseNetwork):
     def __init__(self, *args):
         super().__init__(*args)
         with self.init_scope():
@@ -150,8 +150,17 @@ def complaint(capsys):
     return line
 
 
-def test_the_names_are_those_of_the_configuration():
-    assert {key: tuple(known) for key, known in BUILT_IN.items()} == PARTS
+def test_every_name_of_the_configuration_is_a_link():
+    rng = numpy.random.default_rng(0)
+    sensor = GlimpseSensor(4)
+    sizes = {'glimpse_network': (sensor, 1, 3, 3, 3), 'core': (3, 3),
+             'location_network': (3, 3), 'action_network': (3, 3),
+             'baseline_network': (3,)}
+    assert sizes.keys() == PARTS.keys()
+    for key, names in PARTS.items():
+        for name in names:
+            part = make_part(key, name, *sizes[key], rng)
+            assert type(part).__module__.startswith('ram.links')
 
 
 def test_train_load_evaluate_render(folder, capsys):
@@ -171,10 +180,10 @@ def test_train_load_evaluate_render(folder, capsys):
                 key: PARTS[key][0] for key in loaded.config.model.own_parts})},
             ''), make_streams(1)['weights'])
     plain.copyparams(own)
-    chance = own.draw(make_streams(0), 2)
+    noise = own.sample_noise(make_streams(0), 2)
     # Step by step, and not by the fused function of the built-in ones.
-    assert (own(images, *chance).states.array
-            != plain(images, *chance).states.array).any()
+    assert (own(images, *noise).states.array
+            != plain(images, *noise).states.array).any()
     for command in ('evaluate run/best.npz', 'verify run',
                     'render run/best.npz --out x.png --examples 1'):
         forget()
@@ -187,9 +196,9 @@ def test_a_checkpoint_imports_nothing(folder, capsys, command):
     assert train(glimpse_network='own_links.Twice') == 0
     forget()
     assert main(command.split()) == 2
-    told = complaint(capsys)
-    assert 'run/best.npz: model.glimpse_network: own_links.Twice: ' in told
-    assert '--import own_links' in told
+    line = complaint(capsys)
+    assert 'run/best.npz: model.glimpse_network: own_links.Twice: ' in line
+    assert '--import own_links' in line
     assert not os.path.exists('imported') and 'own_links' not in sys.modules
     with pytest.raises(ram.RamError, match='import it before ram.load'):
         ram.load('run/best.npz')
@@ -238,12 +247,12 @@ WRONG = {
     'own_links.Narrow': 'fails on two blank images: InvalidType',
     'own_links.Blind': "has no attribute 'sensor'",
     'own_links.Lazy': '/glimpse/more/W has no shape yet',
-    'own_links.Lucky': '/glimpse/more/W is drawn anew each time; give its '
+    'own_links.Unseeded': '/glimpse/more/W is sampled anew each time; give its '
                        'Link initialW=LeCunNormal(rng=rng)',
     'own_links.Normal': '/glimpse/normal keeps values beside its weights '
                         '(N, avg_mean, avg_var)',
     'own_links.os': 'not a chainer.Link',
-    'own_links.ActionNetwork': 'cannot stand here; take '
+    'own_links.ActionNetwork': 'not a class for this part; use '
                                'ram.links.GlimpseNetwork',
     'own_broken.X': 'importing own_broken fails: ModuleNotFoundError: No '
                     "module named 'nothing_like_it'",
@@ -251,18 +260,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize('name', WRONG)
-def test_what_is_wrong_is_told_in_a_line(folder, capsys, name):
+def test_wrong_classes_are_one_line(folder, capsys, name):
     assert train(glimpse_network=name) == 2
     assert WRONG[name] in complaint(capsys)
     assert not os.path.exists('run')
 
 
 @pytest.mark.parametrize('key, name, words', [
-    ('action_network', 'own_links.Action', 'the logits of 3 glimpses at two '
+    ('action_network', 'own_links.Action', 'the logits of 3 glimpses of two '
      'images are float32 of shape (3, 2, 9), and must be float32 of shape '
      '(3, 2, 10)'),
     ('baseline_network', 'own_links.Baseline', 'the expected rewards of 3')])
-def test_what_has_another_shape_is_told(folder, capsys, key, name, words):
+def test_wrong_shapes_are_reported(folder, capsys, key, name, words):
     assert train(**{key: name}) == 2
     assert f'model.{key}: {name}: {words}' in complaint(capsys)
 

@@ -1,3 +1,5 @@
+import io
+import json
 import math
 import os
 import signal
@@ -9,6 +11,7 @@ import chainer
 import numpy
 import pytest
 from training_runs import (
+    CPU,
     arrays_of,
     assert_same_run,
     begin,
@@ -18,10 +21,11 @@ from training_runs import (
 )
 
 from ram import checkpoint
-from ram.config import config_from_dict
-from ram.devices import get_device
+from ram.config import config_from_dict, load_config
 from ram.errors import RamError
-from ram.training import train_chain
+from ram.fast import heads
+from ram.training import run
+from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import CheckFinite
 from ram.training.extensions.learning_rate import LearningRate
 from ram.training.run_folder import prepare_folder
@@ -79,7 +83,7 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
 
     def killed(self, trainer):
         if trainer.updater.iteration == 10:
-            raise KeyboardInterrupt  # no chance to save anything
+            raise KeyboardInterrupt  # nothing can be saved
 
     monkeypatch.setattr(CheckFinite, '__call__', killed)
     with pytest.raises(KeyboardInterrupt):
@@ -94,7 +98,7 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_a_run_of_a_program_that_knew_fewer_keys_is_gone_on_with(tmp_path):
+def test_a_run_of_a_program_that_knew_fewer_keys_is_resumed(tmp_path):
     config = make_config({'epochs': 2})
     train(config, tmp_path / 'run')
     path = str(tmp_path / 'run' / 'snapshot.npz')
@@ -120,7 +124,7 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     assert measured == [[1, 2, 3, 4, 5], [2, 4, 5], [3, 5]]
     # And none at all.
     config = make_config({'epochs': 5})
-    trainer, _, _ = begin(config, tmp_path / 'none')
+    trainer, *_ = begin(config, tmp_path / 'none')
     for name in ('Validation', 'SaveBest', 'PrintReport'):
         del trainer._extensions[name]
     trainer.run()
@@ -148,7 +152,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path):
 def test_infinite_weights_are_in_no_snapshot(tmp_path):
     config = make_config({'snapshot_minutes': 1e-6})
     out = tmp_path / 'run'
-    trainer, _, snapshot = begin(config, out)
+    trainer, _, snapshot, _ = begin(config, out)
     model = trainer.get_extension('Validation').model
 
     def spoil(trainer):
@@ -233,24 +237,26 @@ def test_plateau_waits_and_has_a_floor():
 @pytest.mark.usefixtures('undrawn')
 def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
-    trainer, _, _ = begin(config, tmp_path / 'run')
+    trainer, *_ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
-    draw, terms_of, drawn, seen = model.draw, train_chain.terms_of, [], []
+    sample, compute = model.sample_noise, heads.loss_and_gradients
+    noises, seen = [], []
 
-    def drawing(*args, **options):
-        first, noise = draw(*args, **options)
-        drawn.append(noise.copy())
+    def sampling(*args, **options):
+        first, noise = sample(*args, **options)
+        noises.append(noise.copy())
         return first, noise
 
-    def noting(logits, labels, choices, means, std, baselines, kind):
-        # What it is drawn with is what the loss scores it with.
-        numpy.testing.assert_allclose(choices - means, std * drawn[-1],
+    def scoring(states, means, sampled, labels, std, weights, objective):
+        # The loss scores with the deviation that was sampled with.
+        numpy.testing.assert_allclose(sampled - means, std * noises[-1],
                                       atol=1e-6)
         seen.append((trainer.updater.epoch_detail, std))
-        return terms_of(logits, labels, choices, means, std, baselines, kind)
+        return compute(states, means, sampled, labels, std, weights,
+                       objective)
 
-    monkeypatch.setattr(model, 'draw', drawing)
-    monkeypatch.setattr(train_chain, 'terms_of', noting)
+    monkeypatch.setattr(model, 'sample_noise', sampling)
+    monkeypatch.setattr(heads, 'loss_and_gradients', scoring)
     trainer.run()
     assert len(seen) == 13  # 400 images of which 32 at a time
     # An update is made with what was set after the batch before it.
@@ -267,7 +273,7 @@ def test_a_run_starts_from_another_ones_weights(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
     config = make_config({'start_from': best}, {'glimpses': 5, 'std': 0.3})
-    trainer, _, _ = begin(config, tmp_path / 'second')
+    trainer, *_ = begin(config, tmp_path / 'second')
     model = trainer.updater.get_optimizer('main').target.chain.model
     params = dict(checkpoint.load_checkpoint(best).model.namedparams())
     for name, param in model.namedparams():
@@ -291,7 +297,7 @@ def test_a_run_starts_from_no_other_network(tmp_path):
 
 def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     config = make_config({'average': 0.8, 'epochs': 1, 'schedule': 'constant'})
-    trainer, _, _ = begin(config, tmp_path / 'run')
+    trainer, *_ = begin(config, tmp_path / 'run')
     model = trainer.updater.get_optimizer('main').target.chain.model
     seen = []
 
@@ -356,7 +362,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, optimizer):
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     config = make_config()
     out = tmp_path / 'run'
-    trainer, _, snapshot = begin(config, out)
+    trainer, _, snapshot, _ = begin(config, out)
     model = trainer.get_extension('Validation').model
 
     def spoil(trainer):
@@ -377,11 +383,83 @@ def test_resuming_needs_the_same_configuration(tmp_path):
     with pytest.raises(RamError, match='is not empty.*--resume'):
         train(make_config(), out)
     with pytest.raises(RamError) as caught:
-        train(make_config({'epochs': 9}), out, resume=True)
-    assert 'training.epochs 3 there, 9 here' in str(caught.value)
+        train(make_config({'batch_size': 30}, {'std': 0.2}), out, resume=True)
+    message = str(caught.value)
+    assert 'model.std 0.1 there, 0.2 here' in message
+    assert 'training.batch_size 32 there, 30 here' in message
     assert (out / 'snapshot.npz').read_bytes() == before
     outcome = train(make_config(), out, resume=True)
     assert outcome.epoch and not outcome.interrupted
+
+
+@pytest.mark.usefixtures('undrawn')
+def test_resume_with_more_epochs_and_other_run_options(tmp_path):
+    out = tmp_path / 'run'
+    train(make_config({'epochs': 2}), out)
+    stream = io.StringIO()
+    longer = make_config({'epochs': 4, 'learning_rate': 0.002,
+                          'engine': 'links', 'snapshot_minutes': 3})
+    run.train(longer, str(out), CPU, resume=True, stream=stream)
+    first = stream.getvalue().split('\n')[0]
+    assert first == ('resumed after epoch 2, iteration 13; '
+                     'training.epochs 2 -> 4; '
+                     'training.learning_rate 0.001 -> 0.002')
+    assert 'engine: links (device: no GPU)' in stream.getvalue()
+    log = log_of(out)
+    assert [entry['epoch'] for entry in log] == [1, 2, 3, 4]
+    # The rate follows the new schedule.
+    assert log[2]['learning_rate'] == pytest.approx(
+        0.002 * (0.01 + 0.99 * (1 + math.cos(math.pi * 2.5 / 4)) / 2), rel=0.2)
+    assert load_config(out / 'config.yaml') == longer
+    with open(out / 'versions.json') as file:
+        record = json.load(file)
+    assert record['engine'] == 'fused (device: no GPU)'
+    resumed, = record['resumed']
+    assert resumed['epoch'] == 2 and resumed['iteration'] == 13
+    assert len(resumed['changed']) == 2
+    assert resumed['engine'] == 'links (device: no GPU)'
+
+
+@pytest.mark.usefixtures('undrawn')
+def test_links_and_fused_train_alike(tmp_path):
+    errors = [train(make_config({'engine': engine, 'epochs': 2}),
+                    tmp_path / engine).error for engine in ('links', 'fused')]
+    assert errors[0] == pytest.approx(errors[1], abs=2)
+
+
+def test_an_engine_that_does_not_apply_leaves_no_folder(tmp_path):
+    with pytest.raises(RamError, match='training.engine: device does not '
+                                       'apply: no GPU; use auto'):
+        train(make_config({'engine': 'device'}), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('engine', ['links', 'fused'])
+def test_gradients_are_averaged_over_ranks_before_they_are_clipped(
+        tmp_path, engine):
+    class Two(SingleProcess):
+        size = 2
+
+        def __init__(self):
+            self.norms = []
+
+        def mean_gradients(self, optimizer):
+            gradient = optimizer.target.vector.grad
+            self.norms.append(float(numpy.linalg.norm(gradient)))
+            gradient *= 1e-4  # as if the other rank's were nearly opposite
+
+    ranks = Two()
+    config = make_config({'engine': engine, 'clip': 1e-3,
+                          'optimizer': 'momentum_sgd', 'momentum': 0.0,
+                          'learning_rate': 1.0, 'schedule': 'constant'})
+    trainer, *_ = begin(config, tmp_path / 'run', ranks=ranks)
+    vector = trainer.updater.get_optimizer('main').target.vector
+    before = vector.array.copy()
+    trainer.updater.update()
+    norm, = ranks.norms  # once an update
+    assert norm > 0.01
+    step = numpy.linalg.norm(vector.array - before)
+    assert step == pytest.approx(min(1e-4 * norm, 1e-3), rel=1e-2)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
@@ -403,8 +481,8 @@ def test_a_damaged_snapshot_is_named_and_the_one_before_used(
     with open(out / 'snapshot.npz', 'r+b') as file:
         file.truncate(1000)
     train(config, out, resume=True)
-    told = capsys.readouterr().err
-    assert 'snapshot.npz: damaged' in told and 'the one before' in told
+    message = capsys.readouterr().err
+    assert 'snapshot.npz: damaged' in message and 'the one before' in message
     assert_same_run(tmp_path / 'whole', out)
     for name in ('snapshot.npz', 'snapshot-before.npz'):
         (out / name).write_bytes(b'')
@@ -441,12 +519,4 @@ def test_training_learns(tmp_path):
                           'glimpse_units': 64, 'glimpse_size': 12},
                          train_images=1100)
     outcome = train(config, tmp_path / 'run')
-    assert outcome.error < 50  # 90 by chance
-
-
-@pytest.mark.parametrize('name', ['@cupy:0', '7', 'gpu', '@native', '-1'])
-def test_devices_that_are_not_there(name):
-    if name.strip('@cupy:').isdigit() and chainer.backends.cuda.available:
-        pytest.skip('there is a GPU')
-    with pytest.raises(RamError, match='--device'):
-        get_device(name)
+    assert outcome.error < 50  # 90 by guessing

@@ -93,7 +93,7 @@ def test_what_is_shown(tmp_path):
 @pytest.mark.parametrize('policy', ['learned', 'frozen'])
 def test_gradient_norms(tmp_path, policy):
     config = make_config({'epochs': 1, 'clip': None}, {'policy': policy})
-    trainer, _, _ = begin(config, tmp_path / 'run', tensorboard=True)
+    trainer, *_ = begin(config, tmp_path / 'run', tensorboard=True)
     trainer.run(show_loop_exception_msg=False)
     target = trainer.updater.get_optimizer('main').target
     norms = {tag.split('/')[1]: value.simple_value
