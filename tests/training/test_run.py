@@ -342,24 +342,41 @@ def test_early_stopping(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd'])
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, optimizer):
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, optimizer):
     config = make_config({'optimizer': optimizer, 'learning_rate': 100.0,
                           'clip': None, 'schedule': 'constant', 'epochs': 50},
                          {'core': 'rnn'})
     with pytest.raises(RamError) as caught:
         train(config, tmp_path / 'run')
     assert 'at iteration' in str(caught.value)
-    assert 'snapshot' in str(caught.value)
-    for name in os.listdir(tmp_path / 'run'):
-        if name.endswith('.npz'):
-            kind = 'snapshot' if name == 'snapshot.npz' else 'checkpoint'
-            arrays = checkpoint.read_arrays(
-                str(tmp_path / 'run' / name), kind)[0]
-            assert all(numpy.isfinite(a).all() for a in arrays.values()
-                       if a.dtype.kind == 'f' and 'best' not in name)
+    assert 'there is no snapshot yet' in str(caught.value)
+    # It diverges within the first epoch: nothing was saved.
+    assert not [name for name in os.listdir(tmp_path / 'run')
+                if name.endswith('.npz')]
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+def test_a_loss_that_diverges_later_keeps_the_last_snapshot(tmp_path):
+    trainer, *_ = begin(make_config(), tmp_path / 'run')
+    model = trainer.updater.get_optimizer('main').target.chain.model
+
+    def spoil(trainer):
+        if trainer.updater.iteration == 9:  # in the second epoch
+            model.action.logits.b.array[...] = numpy.nan
+
+    trainer.extend(spoil, trigger=(1, 'iteration'), priority=1000)
+    with pytest.raises(RamError, match='loss became nan at iteration 10; '
+                                       'the last good snapshot is'):
+        trainer.run(show_loop_exception_msg=False)
+    for name in ('best.npz', 'last.npz', 'snapshot.npz'):
+        kind = 'snapshot' if name == 'snapshot.npz' else 'checkpoint'
+        arrays = checkpoint.read_arrays(str(tmp_path / 'run' / name), kind)[0]
+        checked = [numpy.isfinite(array).all() for key, array in
+                   arrays.items() if array.dtype.kind == 'f' and (
+                       kind == 'checkpoint' or key.startswith('updater/'))]
+        assert len(checked) > 5 and all(checked)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     config = make_config()
     out = tmp_path / 'run'
     trainer, _, snapshot, _ = begin(config, out)
