@@ -1,0 +1,79 @@
+"""ram data fetch | preview"""
+
+import argparse
+from typing import Any
+
+from ram.commands import arguments
+from ram.config import load_config
+from ram.data.batches import BatchIterator
+from ram.data.splits import (
+    Splits,
+    fixed_canvases,
+    load_splits,
+    name_classes,
+)
+from ram.random_streams import make_streams
+
+FETCH_EXAMPLES = """\
+examples:
+  ram data fetch
+  ram data fetch mnist --data-root data
+"""
+PREVIEW_EXAMPLES = """\
+examples:
+  ram data preview configs/cluttered.yaml --out seen.png
+  ram data preview configs/mnist.yaml --out seen.png --set data.name=synthetic
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        'data', help='fetch or look at images', allow_abbrev=False)
+    commands = parser.add_subparsers(
+        title='commands', metavar='COMMAND', required=True)
+    parser = arguments.command(commands, 'fetch', run_fetch,
+                               'find or download a data set', FETCH_EXAMPLES)
+    parser.add_argument('name', nargs='?', default='mnist',
+                        help='default: %(default)s')
+    arguments.add_root(parser)
+    parser = arguments.command(commands, 'preview', run_preview,
+                               'draw what the network will see',
+                               PREVIEW_EXAMPLES)
+    add = parser.add_argument
+    add('config', metavar='CONFIG', help='YAML file')
+    add('--out', metavar='FILE', default='preview.png',
+        help='.png (default: %(default)s)')
+    add('--examples', type=arguments.positive, metavar='N', default=40,
+        help='number of images (default: %(default)s)')
+    add('--split', choices=Splits._fields, default='train',
+        help='default: %(default)s')
+    arguments.add_set(parser)
+    arguments.add_root(parser)
+
+
+def run_fetch(args: argparse.Namespace) -> None:
+    """Prints the files of a data set."""
+    from ram.data import mnist
+    for path in mnist.fetch(args.name, args.data_root):
+        print(path)
+
+
+def run_preview(args: argparse.Namespace) -> None:
+    """Writes a picture of some images."""
+    from ram import visualizations
+    config = name_classes(load_config(args.config, args.set))
+    data = config.data
+    splits = load_splits(data, args.data_root)
+    if args.split == 'train':
+        images, labels = next(BatchIterator(
+            data, splits.train, min(args.examples, len(splits.train.labels)),
+            make_streams(config.training.seed)))
+    else:
+        images, labels, _ = fixed_canvases(data, splits, args.split)
+    height, width = data.canvas_size
+    names = data.class_names or range(data.classes)
+    visualizations.save_preview(
+        args.out, images[:args.examples],
+        [names[label] for label in labels[:args.examples]],
+        f'{data.name}, {data.variant}, {height}x{width}, {args.split}')
+    print(f'written: {args.out}')

@@ -1,0 +1,38 @@
+"""ram verify"""
+
+import argparse
+from typing import Any
+
+from ram.commands import arguments
+from ram.devices import get_device
+from ram.evaluation.verify import verify
+
+EXAMPLES = """\
+examples:
+  ram verify runs/mnist
+  ram verify runs/mnist --device @cupy:0
+
+Exit status 0 if configuration, log and error agree, 1 if they do not.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = arguments.command(commands, 'verify', run,
+                               "measure a run's best network again", EXAMPLES)
+    parser.add_argument('folder', metavar='RUN_DIR',
+                        help='a run folder of ram train')
+    arguments.add_import(parser)
+    arguments.add_device(parser)
+    arguments.add_root(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what agrees and what differs."""
+    arguments.import_modules(args)
+    findings = verify(args.folder, get_device(args.device), args.data_root)
+    for finding in findings:
+        print(f'{finding.what}: {finding.told}; {finding.found}: '
+              + ('agrees' if finding.holds else 'DIFFERS'))
+    holds = all(finding.holds for finding in findings)
+    print(f'{args.folder}: ' + ('verified' if holds else 'not verified'))
+    return 0 if holds else 1
