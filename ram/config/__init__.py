@@ -1,5 +1,12 @@
 """The configuration: its keys, its checks, and the YAML files it comes from."""
 
+from ram.config.files import (
+    build_config,
+    config_from_dict,
+    differences,
+    load_config,
+)
+from ram.config.reference import reference
 from ram.config.schema import (
     PARTS,
     RESUMABLE,
@@ -9,8 +16,4 @@ from ram.config.schema import (
     DataConfig,
     ModelConfig,
     TrainingConfig,
-    build_config,
-    config_from_dict,
-    load_config,
-    reference,
 )

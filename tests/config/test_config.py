@@ -12,6 +12,8 @@ from ram.config import (
     Config,
     build_config,
     config_from_dict,
+    differences,
+    files,
     load_config,
     reference,
 )
@@ -76,9 +78,9 @@ def test_extending_in_a_circle_is_told(tmp_path):
     write(tmp_path, 'extends: a.yaml', 'b.yaml')
     problem, = problems_of(load_config, str(tmp_path / 'a.yaml'))
     assert problem.startswith(str(tmp_path / 'b.yaml') + ': extends: ')
-    assert 'comes back to itself' in problem
+    assert 'extends itself' in problem
     own = write(tmp_path, 'extends: own.yaml', 'own.yaml')
-    assert 'comes back to itself' in problems_of(load_config, own)[0]
+    assert 'extends itself' in problems_of(load_config, own)[0]
 
 
 @pytest.mark.parametrize('base', ['nothing.yaml', '.', '""', '"a\\0b"', 'bin'])
@@ -445,3 +447,40 @@ def test_off_is_a_word_in_the_configuration(tmp_path, text):
     assert load_config(str(tmp_path / 'again.yaml')) == config
     assert load_config(str(tmp_path / 'c.yaml'), [
         'training.cuda_graph=off']).training.cuda_graph == 'off'
+
+
+def test_a_configuration_of_the_program_is_found(tmp_path, monkeypatch,
+                                                 capsys):
+    shipped = tmp_path / 'package'
+    (shipped / 'paper').mkdir(parents=True)
+    (shipped / 'base.yaml').write_text('training: {epochs: 7}')
+    (shipped / 'paper' / 'row.yaml').write_text('extends: ../base.yaml')
+    monkeypatch.setattr(files, 'SHIPPED', (str(tmp_path / 'no'),
+                                           str(shipped)))
+    monkeypatch.chdir(tmp_path)
+    path = os.path.join('configs', 'paper', 'row.yaml')
+    assert load_config(path).training.epochs == 7
+    line = capsys.readouterr().err
+    assert line.count('\n') == 1 and str(shipped) in line
+    # A file of that path comes first.
+    os.makedirs('configs/paper')
+    with open(path, 'w') as file:
+        file.write('training: {epochs: 9}')
+    assert load_config(path).training.epochs == 9
+    assert not capsys.readouterr().err
+    with pytest.raises(RamError, match='configs/none.yaml: cannot be read'):
+        load_config('configs/none.yaml')
+
+
+def test_differences_are_the_keys_that_differ():
+    old = config_from_dict({'training': {'epochs': 3, 'threads': 2}}, 'old')
+    new = config_from_dict({'model': {'std': 0.2}}, 'new')
+    assert sorted(differences(old, new, ('training.threads',))) == [
+        ('model.std', 0.1, 0.2), ('training.epochs', 3, 90)]
+    assert not list(differences(new, new))
+
+
+def test_the_old_word_for_the_reward_is_read():
+    config = config_from_dict({'training': {'reward': 'right'}}, 'old')
+    assert config.training.reward == 'correct'
+    assert 'reward: correct' in config.to_yaml()

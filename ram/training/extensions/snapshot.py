@@ -11,7 +11,13 @@ import numpy
 from chainer.training import extension
 
 from ram import checkpoint
-from ram.config import RESUMABLE, RUN_OPTIONS, Config, config_from_dict
+from ram.config import (
+    RESUMABLE,
+    RUN_OPTIONS,
+    Config,
+    config_from_dict,
+    differences,
+)
 from ram.errors import RamError
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import check_weights
@@ -136,7 +142,7 @@ class Snapshot(extension.Extension):
     def _changes(self, meta):
         # An older version did not know all of today's keys.
         saved = config_from_dict(meta.get('config'), self.path)
-        changed = list(_differences(saved, self._config, RUN_OPTIONS))
+        changed = list(differences(saved, self._config, RUN_OPTIONS))
         refused = [f'{key} {old} there, {new} here'
                    for key, old, new in changed if key not in RESUMABLE]
         if refused:
@@ -162,12 +168,3 @@ class _Restorer(chainer.serializers.NpzDeserializer):
         if value is None and self.path + key not in self.npz:
             return None
         return super().__call__(key, value)
-
-
-def _differences(old, new, ignoring):
-    old, new = old.as_dict(), new.as_dict()
-    for section in new:
-        for key, value in new[section].items():
-            dotted = f'{section}.{key}'
-            if old[section][key] != value and dotted not in ignoring:
-                yield dotted, old[section][key], value

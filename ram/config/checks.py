@@ -1,0 +1,132 @@
+"""What is impossible together in a configuration."""
+
+from typing import Iterator, Tuple
+
+from ram.config.schema import Config
+
+MAX_WEIGHTS = 2 ** 28  # 1 GiB
+
+Problem = Tuple[str, Tuple[str, ...], str]
+
+
+def contradictions(config: Config) -> Iterator[Problem]:
+    """Yields (key, all keys that were compared, problem and remedy)."""
+    yield from _of_model(config.model, config.data, config.parameters)
+    yield from _of_canvas(config.data)
+    yield from _of_source(config.data)
+    yield from _of_schedule(config.training)
+
+
+def _of_model(model, data, parameters):
+    height, width = data.canvas_size
+    if parameters > MAX_WEIGHTS:
+        yield 'model', ('model.network', 'model.units', 'model.what_units',
+                        'model.where_units', 'model.glimpse_units',
+                        'model.core_units', 'model.location_units'), (
+            f'{parameters} weights are more than the {MAX_WEIGHTS} that '
+            'a network may have; make its layers narrower')
+    frame = ('data.canvas', 'data.image_size', 'data.variant')
+    glimpse = ('model.glimpse_size', 'model.scales', 'model.scale_factor')
+
+    if model.scales > 1 and model.scale_factor < 2:
+        yield 'model.scale_factor', glimpse, (
+            f'{model.scales} scales with factor {model.scale_factor} would '
+            'all be the same patch; use a factor of 2 or more, or 1 scale')
+    takes_glimpses = model.network == 'ram'
+    if takes_glimpses and model.glimpse_size > min(height, width):
+        yield 'model.glimpse_size', glimpse + frame, (
+            f'a glimpse of {model.glimpse_size} pixels is larger than the '
+            f'{height}x{width} image; use {min(height, width)} or less')
+    # A patch of twice the image's size shows the whole image from anywhere
+    # in it.
+    elif takes_glimpses and model.patch_sizes[-1] > 2 * max(height, width):
+        yield 'model.scales', glimpse + frame, (
+            f'the widest patch, {model.patch_sizes[-1]} pixels, is larger '
+            f'than the padded {height}x{width} image '
+            f'({2 * max(height, width)} pixels); use fewer scales or a '
+            'smaller factor or glimpse')
+    if model.network == 'conv' and min(height, width) < 10:
+        yield 'model.network', frame + ('model.network',), (
+            f'the convolution takes 10x10 pixels of a {height}x{width} '
+            'image; use fc or ram')
+
+
+def _of_canvas(data):
+    height, width = data.canvas_size
+    frame = ('data.canvas', 'data.image_size', 'data.variant')
+    if data.shift and data.variant != 'original':
+        yield 'data.shift', ('data.shift', 'data.variant'), (
+            f'{data.variant} images are at random places already; remove it, or '
+            'set data.variant: original')
+    if data.shift >= min(data.image_size):
+        yield 'data.shift', ('data.shift', 'data.image_size'), (
+            'moves images out of the frame; use a few pixels')
+    if data.variant == 'original' and data.canvas is not None:
+        yield 'data.canvas', frame, (
+            'the original images have no canvas; remove it, or set '
+            'data.variant to translated or cluttered')
+    if data.variant != 'original':
+        if data.canvas is None:
+            yield 'data.canvas', frame, (
+                f'{data.variant} images need a canvas; set it, for example '
+                'to [60, 60]')
+        elif any(c < i for c, i in zip(data.canvas, data.image_size)):
+            yield 'data.canvas', frame, (
+                f'a canvas of {height}x{width} does not hold an image of '
+                '{}x{}; make it larger'.format(*data.image_size))
+    if (data.variant == 'cluttered'
+            and data.clutter_size > min(data.image_size)):
+        yield 'data.clutter_size', frame + ('data.clutter_size',), (
+            f'patches of {data.clutter_size} pixels cannot be cut from '
+            'images of {}x{}; make them smaller'.format(*data.image_size))
+
+
+def _of_source(data):
+    for name, key in (('npz', 'file'), ('folder', 'folder')):
+        if (data.name == name) != (getattr(data, key) is not None):
+            yield f'data.{key}', ('data.name', f'data.{key}'), (
+                f'data.name: {name} needs it; name the {key}'
+                if data.name == name else
+                f'a {key} needs data.name: {name}; set that, or remove the '
+                f'{key}')
+    if data.resize and data.name != 'folder':
+        yield 'data.resize', ('data.name', 'data.resize'), (
+            'only images of a folder are scaled; remove it, or set '
+            'data.name: folder')
+    if data.name == 'folder' and data.channels not in (1, 3):
+        yield 'data.channels', ('data.name', 'data.channels'), (
+            'images of a folder are grey or coloured; use 1 or 3')
+    if (data.class_names is not None
+            and len(set(data.class_names)) != data.classes):
+        yield 'data.classes', ('data.classes', 'data.class_names'), (
+            f'{data.classes} classes, but {len(set(data.class_names))} '
+            f'different names of them ({", ".join(data.class_names):.60}); '
+            f'set it to {len(set(data.class_names))}')
+    if data.name == 'synthetic':
+        if (data.image_size, data.channels, data.classes) != ((28, 28), 1, 10):
+            yield 'data.name', ('data.name', 'data.image_size',
+                                'data.channels', 'data.classes'), (
+                'synthetic digits are 28x28, of 1 channel and 10 classes; '
+                'remove image_size, channels and classes')
+    elif data.name not in ('npz', 'folder') and data.channels != 1:
+        yield 'data.channels', ('data.name', 'data.channels'), (
+            "sets in MNIST's form are grey; use 1, or data.name: npz or "
+            'folder')
+    if (data.train_images is not None
+            and data.validation >= data.train_images):
+        yield 'data.validation', ('data.validation', 'data.train_images'), (
+            f'{data.validation} of {data.train_images} images for validation '
+            'leave none to train on; use fewer')
+
+
+def _of_schedule(training):
+    if training.schedule == 'step':
+        steps = training.step_epochs
+        compared = ('training.schedule', 'training.step_epochs',
+                  'training.epochs')
+        if not steps:
+            yield 'training.step_epochs', compared, (
+                'the step schedule needs its epochs; for example [60, 80]')
+        elif sorted(set(steps)) != steps or steps[-1] >= training.epochs:
+            yield 'training.step_epochs', compared, (
+                f'must rise and end before epoch {training.epochs}')
