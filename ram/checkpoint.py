@@ -8,18 +8,20 @@ whatever else was to be kept.
 import hashlib
 import json
 import os
-from typing import Any, NamedTuple
+import zipfile
+from typing import Any, Dict, NamedTuple
 
 import chainer
 import numpy
 
-from ram.config import config_from_dict
+from ram.config import Config, config_from_dict
 from ram.errors import RamError
 from ram.files import DAMAGED, read_npz, replacing
 from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 FORMAT = 1
+MANTISSA = 23  # bits of a float32
 _META = 'ram.json'
 _REMEDY = {
     'checkpoint': 'name one that ram train CONFIG has written, or '
@@ -55,14 +57,16 @@ def _checksum(arrays):
     return digest.hexdigest()
 
 
-def write_arrays(path, kind, arrays, meta):
+def write_arrays(path: str, kind: str, arrays: Dict[str, Any],
+                 meta: Dict[str, Any], compress: bool = False) -> None:
     """Writes arrays and JSON to one file, atomically.
 
     Args:
-        path (str): The file.
-        kind (str): ``checkpoint`` or ``snapshot``.
-        arrays (dict of str to numpy.ndarray): No object arrays.
-        meta (dict): Plain JSON types.
+        path: The file.
+        kind: ``checkpoint`` or ``snapshot``.
+        arrays: NumPy arrays, no object arrays.
+        meta: Plain JSON types.
+        compress: Make the file smaller, which takes longer.
 
     Raises:
         RamError: Where it cannot be written.
@@ -71,9 +75,14 @@ def write_arrays(path, kind, arrays, meta):
     arrays = {name: numpy.asarray(array) for name, array in arrays.items()}
     header = {'kind': 'ram ' + kind, 'format': FORMAT,
               'checksum': _checksum(arrays), 'meta': meta}
-    with replacing(path) as file:
-        numpy.savez(file, **{_META: numpy.array(json.dumps(header))},
-                    **arrays)
+    method = zipfile.ZIP_BZIP2 if compress else zipfile.ZIP_STORED
+    with replacing(path) as file, zipfile.ZipFile(
+            file, 'w', method) as archive:
+        for name, array in {_META: numpy.array(json.dumps(header)),
+                            **arrays}.items():
+            with archive.open(name + '.npy', 'w', force_zip64=True) as entry:
+                numpy.lib.format.write_array(entry, array,
+                                             allow_pickle=False)
 
 
 def read_arrays(path, kind):
@@ -121,26 +130,38 @@ def read_arrays(path, kind):
     return arrays, header.get('meta')
 
 
-def save_checkpoint(path, model, config, metrics, dtype='float32'):
+def save_checkpoint(path: str, model: chainer.Chain, config: Config,
+                    metrics: Dict[str, Any], bits: int = MANTISSA) -> None:
     """Writes a network with all that is needed to use it.
 
     Args:
-        path (str): The file, ``.npz``.
-        model (ram.models.ram.RAM or ram.models.comparison.Baseline): On any device.
-        config (ram.config.Config): The whole configuration.
-        metrics (dict): See :class:`Checkpoint`; plain JSON types.
-        dtype (str): To store the weights in; ``float16`` halves the file.
+        path: The file, ``.npz``.
+        model: RAM or a network for comparison, on any device.
+        config: The whole configuration.
+        metrics: See :class:`Checkpoint`; plain JSON types.
+        bits: Bits of the mantissa to keep, 1 to 23; with fewer the weights
+            are rounded and the file is compressed.
 
     Raises:
-        RamError: Where it cannot be written; what stood there before stays.
+        RamError: Where it cannot be written; a file that is there stays.
 
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(model)
-    arrays = {name: array.astype(dtype)
+    arrays = {name: round_mantissa(numpy.asarray(array, 'float32'), bits)
               for name, array in serializer.target.items()}
     write_arrays(path, 'checkpoint', arrays,
-                 {'config': config.as_dict(), 'metrics': metrics})
+                 {'config': config.as_dict(), 'metrics': metrics},
+                 compress=bits < MANTISSA)
+
+
+def round_mantissa(array: numpy.ndarray, bits: int) -> numpy.ndarray:
+    """Float32 numbers, rounded to so many bits of their mantissa."""
+    if bits == MANTISSA:
+        return array
+    words = numpy.ascontiguousarray(array).view('uint32')
+    unit = numpy.uint32(1 << (MANTISSA - bits))
+    return ((words + unit // 2) // unit * unit).view('float32')
 
 
 def load_checkpoint(path):

@@ -7,9 +7,14 @@ import signal
 import sys
 
 import pytest
+from training_runs import make_config
 
+from ram.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ram.commands.main import main as ram
-from ram.evaluation.evaluate import wilson_interval
+from ram.data.splits import fixed_canvases, load_splits
+from ram.evaluation.evaluate import predict, wilson_interval
+from ram.models.build import build_network
+from ram.random_streams import make_streams
 
 TOY = '''
 data: {name: synthetic, train_images: 300, validation: 100, test_images: 60}
@@ -28,13 +33,13 @@ def reproduce(tmp_path, monkeypatch, load_script):
         'training: {start_from: pretrained:toy}')
     (tmp_path / 'broken.yaml').write_text(
         'extends: toy.yaml\ntraining: {batch_size: 250}')
-    rows = [script.Row('toy', script._MNIST, 'RAM, 2 glimpses', 50.0, 60.0),
-            script.Row('after', script._MNIST, 'RAM, 3 glimpses', 100.0),
-            script.Row('broken', script._WIDE, 'RAM')]
-    monkeypatch.setattr(script, 'ROWS', rows)
-    monkeypatch.setattr(script, 'NAMES', [row.name for row in rows])
-    monkeypatch.setattr(script, 'CONFIGS', str(tmp_path))
-    monkeypatch.setattr(script, 'RESULTS', str(tmp_path / 'results'))
+    rows = script.rows
+    monkeypatch.setattr(rows, 'ROWS', [
+        rows.Row('toy', rows.MNIST, 'RAM, 2 glimpses', 50.0, 60.0),
+        rows.Row('after', rows.MNIST, 'RAM, 3 glimpses', 100.0),
+        rows.Row('broken', rows.WIDE, 'RAM')])
+    monkeypatch.setattr(rows, 'CONFIGS', str(tmp_path))
+    monkeypatch.setattr(rows, 'RESULTS', str(tmp_path / 'results'))
     before = {number: signal.getsignal(number)
               for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -78,10 +83,10 @@ def test_rows_are_trained_once_and_in_their_order(reproduce, capsys):
     assert 'epoch' not in capsys.readouterr().out
 
 
-def test_a_row_that_fails_is_told_and_the_others_go_on(reproduce, capsys):
+def test_a_row_that_fails_is_reported_and_the_others_continue(reproduce, capsys):
     assert reproduce('broken', 'toy', '--jobs', '1') == 1
-    told = capsys.readouterr().out
-    assert 'broken-1: ended with status 2; see ' in told
+    message = capsys.readouterr().out
+    assert 'broken-1: ended with status 2; see ' in message
     assert record(reproduce, 'toy-1')['n'] == 60
     assert not os.path.exists(reproduce.folder / 'results' / 'broken-1.json')
 
@@ -95,24 +100,24 @@ def test_a_run_of_another_configuration_is_not_recorded(reproduce, capsys):
         capsys.readouterr().err)
 
 
-def test_unknown_rows_are_named(reproduce, capsys):
+def test_unknown_rows_are_refused(reproduce, capsys):
     assert reproduce('mnist-9') == 2
     assert 'mnist-9: no such row; known are toy, after' in (
         capsys.readouterr().err)
 
 
-def put(reproduce, name, seed, error):
-    os.makedirs(reproduce.folder / 'results', exist_ok=True)
-    with open(reproduce.folder / 'results' / f'{name}-{seed}.json',
+def put(folder, name, seed, error):
+    os.makedirs(folder / 'results', exist_ok=True)
+    with open(folder / 'results' / f'{name}-{seed}.json',
               'w') as file:
         json.dump({'row': name, 'seed': seed, 'error': error, 'n': 1000,
                    'epochs': 5, 'minutes': 3.0}, file)
 
 
-def test_the_table_says_what_the_records_say(reproduce):
-    put(reproduce, 'toy', 1, 40.0)
+def test_table_shows_the_records(reproduce):
+    put(reproduce.folder, 'toy', 1, 40.0)
     for seed, error in ((2, 4.0), (1, 2.0), (3, 3.0)):
-        put(reproduce, 'after', seed, error)
+        put(reproduce.folder, 'after', seed, error)
     lines = reproduce.script.table().split('\n')
     low, high = (100 * b for b in wilson_interval(400, 1000))
     assert (f'| 50.00 | 60.00 | **40.00** | [{low:.2f}, {high:.2f}] | 1 | 5 '
@@ -122,17 +127,38 @@ def test_the_table_says_what_the_records_say(reproduce):
             in lines[3])
     assert 'not yet' in lines[4]
     picture = str(reproduce.folder / 'table.png')
-    reproduce.script.draw(picture)
+    reproduce.script.draw_results(picture)
     assert os.path.getsize(picture) > 5000
 
 
-def test_the_claims_are_drawn_from_few_records(
-        reproduce, monkeypatch, load_script):
+def test_claims_are_drawn_from_few_records(tmp_path, monkeypatch,
+                                           load_script):
     script = load_script('reproduce')  # with the rows of the paper
-    monkeypatch.setattr(script, 'RESULTS', str(reproduce.folder / 'results'))
+    monkeypatch.setattr(script.rows, 'RESULTS', str(tmp_path / 'results'))
     for name, error in (('cluttered-4', 40.0), ('cluttered-conv', 60.0),
                         ('wide-random', 70.0)):
-        put(reproduce, name, 1, error)
-    picture = str(reproduce.folder / 'claims.png')
+        put(tmp_path, name, 1, error)
+    picture = str(tmp_path / 'claims.png')
     script.draw_claims(picture)
     assert os.path.getsize(picture) > 5000
+
+
+def test_store_keeps_every_predicted_class(tmp_path, load_script):
+    load_script('reproduce')
+    from reproduction import export
+    config = make_config(model={'std': 0.3})
+    model = build_network(config, make_streams(1)['weights'])
+    loaded = Checkpoint(model, config, {'validation_error': 5.0}, 'x')
+    path = str(tmp_path / 'net.npz')
+    bits = export.store(loaded, path, None)
+    again = load_checkpoint(path)
+    assert 10 <= bits < 23 and again.metrics == loaded.metrics
+    splits = load_splits(config.data)
+    images, _, _ = fixed_canvases(config.data, splits, 'validation')
+    before, after = (predict(m, images, make_streams(2)).probabilities[-1]
+                     for m in (model, again.model))
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+    assert 0 < abs(before - after).max() < 1e-2
+    plain = str(tmp_path / 'plain.npz')
+    save_checkpoint(plain, model, config, {})
+    assert os.path.getsize(path) < 0.7 * os.path.getsize(plain)

@@ -1,0 +1,102 @@
+"""The records of trainings, and the table made of them."""
+
+import json
+import math
+import os
+import subprocess
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+
+from ram.evaluation.evaluate import wilson_interval
+from reproduction import rows
+
+
+def commit() -> Optional[str]:
+    """The commit that is checked out, if git knows it."""
+    done = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=rows.TOP,
+                          capture_output=True, text=True)
+    return done.stdout.strip() or None
+
+
+def describe(record: Dict[str, Any]) -> str:
+    """A record in a few words."""
+    low, high = record['interval']
+    return (f'test error {record["error"]:.2f} % [{low:.2f}, {high:.2f}] on '
+            f'{record["n"]} images, best epoch {record["epoch"]} of '
+            f'{record["epochs"]} (validation {record["validation_error"]:.2f}'
+            f' %), {record["minutes"]:.0f} min')
+
+
+def read_records(names: Iterable[str]) -> List[Dict[str, Any]]:
+    """Records of rows, in this order and that of the seeds."""
+    found = []
+    for name in names:
+        own = []
+        if os.path.isdir(rows.RESULTS):
+            for file_name in os.listdir(rows.RESULTS):
+                if file_name.rpartition('-')[0] == name:
+                    with open(os.path.join(rows.RESULTS, file_name)) as file:
+                        own.append(json.load(file))
+        found += sorted(own, key=lambda record: record['seed'])
+    return found
+
+
+class Summary(NamedTuple):
+    """The records of a row together.
+
+    Attributes:
+        error: Mean over the seeds, in %.
+        spread: 95 % Wilson interval of one seed, standard error of the mean
+            of several.
+        low: Lower end of the spread.
+        high: Its upper end.
+        seeds: Number of seeds.
+
+    """
+
+    error: float
+    spread: str
+    low: float
+    high: float
+    seeds: int
+
+
+def summarize(records: List[Dict[str, Any]]) -> Summary:
+    """Summarizes the records of a row, at least one."""
+    errors = [record['error'] for record in records]
+    mean = sum(errors) / len(errors)
+    if len(errors) == 1:
+        n = records[0]['n']
+        low, high = (100 * bound for bound in wilson_interval(
+            round(errors[0] * n / 100), n))
+        return Summary(mean, f'[{low:.2f}, {high:.2f}]', low, high, 1)
+    variance = sum((e - mean) ** 2 for e in errors) / (len(errors) - 1)
+    half = math.sqrt(variance / len(errors))
+    return Summary(mean, f'± {half:.2f}', mean - half, mean + half,
+                   len(errors))
+
+
+def table() -> str:
+    """The whole table as Markdown, from the records."""
+    lines = ['| task | model | paper | best public | here | | seeds | '
+             'epochs | minutes | row |',
+             '|---|---|---|---|---|---|---|---|---|---|']
+    for row in rows.ROWS:
+        records = read_records([row.name])
+        cells = [row.task, row.model, _number(row.paper),
+                 _number(row.public)]
+        if records:
+            found = summarize(records)
+            error = f'{found.error:.2f}'
+            if row.paper is not None and found.error <= row.paper:
+                error = f'**{error}**'
+            minutes = sum(r['minutes'] for r in records) / len(records)
+            cells += [error, found.spread, str(found.seeds),
+                      str(records[0]['epochs']), f'{minutes:.0f}']
+        else:
+            cells += ['not yet', '', '', '', '']
+        lines.append('| ' + ' | '.join(cells + [f'`{row.name}`']) + ' |')
+    return '\n'.join(lines)
+
+
+def _number(value):
+    return '' if value is None else f'{value:.2f}'

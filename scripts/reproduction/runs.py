@@ -1,0 +1,160 @@
+"""One row with one seed: its training, and the record of it."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from typing import Any, Dict, List
+
+from ram.checkpoint import load_checkpoint
+from ram.config import load_config
+from ram.errors import RamError
+from ram.files import replacing
+from reproduction import rows
+from reproduction.records import commit
+
+
+class Run:
+    """One row with one seed.
+
+    Args:
+        name: Of the row.
+        seed: Of the training.
+        args: ``runs``, ``device`` and ``data_root``.
+
+    """
+
+    def __init__(self, name: str, seed: int, args: argparse.Namespace):
+        self.name, self.seed, self._args = name, seed, args
+        self.title = f'{name}-{seed}'
+        self.folder = os.path.join(args.runs, self.title)
+        self.best = os.path.join(self.folder, 'best.npz')
+        self.record = os.path.join(rows.RESULTS, f'{self.title}.json')
+        self.config_file = os.path.join(rows.CONFIGS, f'{name}.yaml')
+        config = load_config(self.config_file)
+        self.epochs = config.training.epochs
+        self.process = None
+        start = config.training.start_from or ''
+        self.before = None
+        if start.startswith('pretrained:') and start[11:] in rows.names():
+            self.before = Run(start[11:], seed, args)
+
+    def overrides(self) -> List[str]:
+        """It starts from the run before, not from the one that ships."""
+        if self.before is not None and os.path.exists(self.before.best):
+            return [f'training.start_from={self.before.best}']
+        return []
+
+    def done(self) -> bool:
+        """Whether it has a record."""
+        return os.path.exists(self.record)
+
+    def command(self) -> List[str]:
+        """The command that trains it."""
+        command = ['ram', 'train', os.path.relpath(self.config_file, rows.TOP),
+                   '--seed', str(self.seed), '--out', self.folder,
+                   '--device', self._args.device, '--resume']
+        overrides = self.overrides()
+        return command + (['--set'] + overrides if overrides else [])
+
+    def start(self) -> None:
+        """Starts or resumes its training."""
+        os.makedirs(self._args.runs, exist_ok=True)
+        environment = dict(os.environ)
+        environment.setdefault('OMP_NUM_THREADS', '1')
+        if self._args.data_root:
+            environment['RAM_DATA_ROOT'] = os.path.abspath(
+                self._args.data_root)
+        with open(self.folder + '.log', 'ab') as log:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m'] + self.command(), cwd=rows.TOP,
+                env=environment, stdout=log, stderr=log)
+
+    def log(self) -> List[Dict[str, Any]]:
+        """Entries of its log so far, one an epoch."""
+        try:
+            with open(os.path.join(self.folder, 'log')) as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return []
+        except ValueError:  # it is being written
+            return []
+
+    def progress(self) -> str:
+        """How far it is, in one line."""
+        entries = self.log()
+        if not entries:
+            return f'{self.title:22} starts'
+        errors = [entry['validation/main/error'] for entry in entries
+                  if 'validation/main/error' in entry]
+        measured = (f'validation error {errors[-1]:.2f} %, least '
+                    f'{min(errors):.2f} %, ' if errors else '')
+        left = entries[-1]['elapsed_time'] / len(entries) * (
+            self.epochs - len(entries))
+        return (f'{self.title:22} epoch {len(entries):4} of {self.epochs}, '
+                f'{measured}{left / 60:.0f} min left')
+
+    def trained(self) -> bool:
+        """Whether its training is complete."""
+        entries = self.log()
+        return bool(entries) and entries[-1]['epoch'] >= self.epochs
+
+    def write_record(self) -> None:
+        """Evaluates the best checkpoint once, and writes the record.
+
+        Raises:
+            RamError: Where the run is of another configuration than the
+                row's.
+
+        """
+        loaded = load_checkpoint(self.best)
+        wanted = load_config(self.config_file, [
+            f'training.seed={self.seed}'] + self.overrides())
+        if loaded.config != wanted:
+            raise RamError(
+                f'{self.best}: was trained with another configuration than '
+                f'{self.config_file}; move {self.folder} away to train it '
+                'again')
+        result = evaluate(self.best, self._args)
+        entries = self.log()
+        minutes = entries[-1]['elapsed_time'] / 60
+        with open(os.path.join(self.folder, 'versions.json')) as file:
+            found = json.load(file)
+        per_epoch = (entries[-1]['iteration']
+                     * wanted.training.batch_size / len(entries))
+        record = {
+            'row': self.name, 'seed': self.seed, 'error': result['error'],
+            'interval': result['interval'], 'n': result['n'],
+            'error_by_glimpse': result['error_by_glimpse'],
+            'validation_error': loaded.metrics['validation_error'],
+            'epoch': loaded.metrics['epoch'], 'epochs': len(entries),
+            'minutes': round(minutes, 1),
+            'images_per_second': round(
+                per_epoch * len(entries) / (minutes * 60)),
+            'device': found['device'],
+            'versions': {key: found[key] for key in (
+                'ram', 'python', 'chainer', 'numpy', 'threads')},
+            'commit': commit(),
+            'command': (f'ram train {os.path.relpath(self.config_file, rows.TOP)} '
+                        f'--seed {self.seed}'),
+            'curve': [entry.get('validation/main/error')
+                      for entry in entries]}
+        os.makedirs(rows.RESULTS, exist_ok=True)
+        with replacing(self.record, 'w') as file:
+            json.dump(record, file, indent=1)
+            file.write('\n')
+
+
+def evaluate(checkpoint: str, args: argparse.Namespace) -> Dict[str, Any]:
+    """The result of `ram evaluate` of a checkpoint on the test images."""
+    out = os.path.join(args.runs, '.evaluation.json')
+    command = ['evaluate', checkpoint, '--json', out, '--device', args.device]
+    if args.data_root:
+        command += ['--data-root', args.data_root]
+    done = subprocess.run([sys.executable, '-m', 'ram'] + command, cwd=rows.TOP,
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise RamError(*done.stderr.strip().split('\n'))
+    with open(out) as file:
+        return json.load(file)
