@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import List, Optional
 
 from ram.checkpoint import read_arrays
 from ram.errors import RamError
@@ -106,22 +107,23 @@ def main():
     parser.add_argument('--seed', type=int, default=0, metavar='N',
                         help='of the moments')
     args = parser.parse_args()
-    chance = random.Random(args.seed)
+    rng = random.Random(args.seed)
     folder = tempfile.mkdtemp(prefix='chaos-')
     try:
-        return chaos(args, chance, folder)
+        return chaos(args, rng, folder)
     finally:
         shutil.rmtree(folder)
 
 
-def chaos(args, chance, folder):
+def chaos(args: argparse.Namespace, rng: random.Random, folder: str) -> int:
+    """Kills and resumes trainings; returns the exit status."""
     with open(os.path.join(folder, 'chaos.yaml'), 'w') as file:
         file.write(CONFIG.replace('{epochs}', str(args.epochs)))
     whole = os.path.join(folder, 'whole')
     began = time.monotonic()
     process = start(folder, whole)
     if process.wait():
-        sys.exit(f'chaos: the undisturbed training failed: '
+        sys.exit('chaos: the undisturbed training failed: '
                  f'{process.stderr.read()}')
     seconds = time.monotonic() - began
     wanted = contents(whole)
@@ -130,34 +132,19 @@ def chaos(args, chance, folder):
           f'{len(wanted)} things to compare', flush=True)
 
     kills = ends = 0
-    differing, out = [], os.path.join(folder, 'run-0')
+    faults, out = [], os.path.join(folder, 'run-0')
     while kills < args.kills or os.path.exists(out):
-        # Once enough were killed, the run under way may end.
         limit, wait = None, None
-        if kills < args.kills:
-            # Seldom long enough to come to the end, often in the start.
-            wait = chance.uniform(0, 0.7 * seconds)
-            if args.full_disk and chance.random() < 0.5:
-                limit = chance.randrange(1000, size)
-        process = start(folder, out, limit)
-        try:
-            _, complaint = process.communicate(timeout=wait)
-            how = 'full disk' if process.returncode == 2 else 'came to its end'
-            if process.returncode not in (0, 2) or (
-                    process.returncode == 2 and (
-                        limit is None or complaint.count('\n') != 1
-                        or 'ram: ' not in complaint)):
-                differing.append(f'ended with status {process.returncode}: '
-                                 + complaint.strip())
-                how = differing[-1]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            _, complaint = process.communicate()
+        if kills < args.kills:  # else the current run may end
+            # Seldom long enough to reach the end, often in the start.
+            wait = rng.uniform(0, 0.7 * seconds)
+            if args.full_disk and rng.random() < 0.5:
+                limit = rng.randrange(1000, size)
+        status, how = disturb(folder, out, limit, wait, faults)
+        if status is None:
             kills += 1
             how = f'kill {kills:3} after {wait:5.2f} s'
-        if 'Traceback' in complaint:
-            differing.append(complaint)
-        if process.returncode:
+        if status != 0:
             print(f'{how}, at iteration {reached(out)}'
                   + (f', files up to {limit} bytes' if limit else ''),
                   flush=True)
@@ -166,19 +153,51 @@ def chaos(args, chance, folder):
         found = contents(out)
         other = sorted(key for key in set(wanted).union(found)
                        if wanted.get(key) != found.get(key))
-        differing += [f'end {ends}: {key}' for key in other]
+        faults += [f'end {ends}: {key}' for key in other]
         print(f'end {ends}: ' + (f'DIFFERS in {", ".join(other)}' if other
                                  else 'equal bit for bit'), flush=True)
         shutil.rmtree(out)
         out = os.path.join(folder, f'run-{ends}')
         if kills >= args.kills:
             break
-    print(f'{kills} kills, {ends} runs to their end: '
-          + (f'{len(differing)} faults' if differing
-             else 'all equal bit for bit'))
-    for fault in differing:
+    print(f'{kills} kills, {ends} complete runs: '
+          + (f'{len(faults)} faults' if faults else 'all equal bit for bit'))
+    for fault in faults:
         print(f'  {fault}')
-    return 1 if differing else 0
+    return 1 if faults else 0
+
+
+def disturb(folder: str, out: str, limit: Optional[int],
+            wait: Optional[float], faults: List[str]):
+    """Starts or resumes a training, and kills it after a while.
+
+    Args:
+        folder: Of the configuration.
+        out: Run folder.
+        limit: Largest file in bytes, or None.
+        wait: Seconds until it is killed, or None.
+        faults: Wrong endings are added.
+
+    Returns:
+        Exit status, None if it was killed; and how it ended, in words.
+
+    """
+    process, status = start(folder, out, limit), None
+    try:
+        _, message = process.communicate(timeout=wait)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, message = process.communicate()
+    how = 'full disk' if status == 2 else 'complete'
+    if status not in (None, 0, 2) or (status == 2 and (
+            limit is None or message.count('\n') != 1
+            or 'ram: ' not in message)):
+        how = f'ended with status {status}: {message.strip()}'
+        faults.append(how)
+    if 'Traceback' in message:
+        faults.append(message)
+    return status, how
 
 
 if __name__ == '__main__':
