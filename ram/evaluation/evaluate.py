@@ -93,10 +93,7 @@ def wilson_interval(errors: int, n: int) -> Tuple[float, float]:
 def evaluation_streams(data: DataConfig, name: str) -> Streams:
     """Generators for an evaluation, the same for every model.
 
-    Args:
-        data: Its seed is used.
-        name: The split, such as ``validation`` or ``test``.
-
+    They depend on the seed of the data and on the name of the split.
     """
     return make_streams(data.seed * len(Splits._fields)
                         + Splits._fields.index(name))
@@ -131,15 +128,11 @@ def predict(model: chainer.Chain, images: numpy.ndarray, streams: Streams,
 def predict_from(model: RAM, images: numpy.ndarray, first: Array,
                  noise: Array, batch_size: int = 500,
                  progress: Optional[Callable[[int], None]] = None) -> Paths:
-    """Predicts the classes of images from given locations and noise.
+    """Does what :func:`predict` does, from given locations and noise.
 
     Args:
-        model: On any device.
-        images: (N, C, H, W) float32.
         first: (N, 2) float32 first locations on the model's device.
         noise: (T - 1, N, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
-        batch_size: Images at a time.
-        progress: Called with the number of images of each batch.
 
     """
     parts = []
@@ -227,11 +220,8 @@ def trajectories(model: RAM, images: numpy.ndarray, labels: numpy.ndarray,
     """The glimpses that :func:`evaluate` takes of some images.
 
     Args:
-        model: On any device. It follows the mean policy.
-        images: (N, C, H, W) float32, all images.
-        labels: (N,) int32.
+        images, labels: All images, as the evaluation has them.
         indices: The images to show.
-        streams: See :func:`predict`.
 
     """
     first, noise = model.sample_noise(streams, len(images), mean=True)

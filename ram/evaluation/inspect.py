@@ -7,6 +7,7 @@ import numpy
 
 from ram.config import DataConfig
 from ram.data.splits import FixedCanvases
+from ram.evaluation import statistics
 from ram.evaluation.evaluate import (
     Evaluation,
     Streams,
@@ -14,16 +15,6 @@ from ram.evaluation.evaluate import (
     measure,
     predict,
     predict_from,
-)
-from ram.evaluation.statistics import (
-    FirstLocations,
-    HeatMap,
-    MeanPaths,
-    deviations,
-    heat_map,
-    mean_paths,
-    saccade_histogram,
-    saccade_lengths,
 )
 from ram.models.ram import RAM
 
@@ -56,13 +47,13 @@ class Inspection(NamedTuple):
     image_size: Tuple[int, int]
     labels: numpy.ndarray
     points: numpy.ndarray
-    on_image: HeatMap
-    on_digit: Optional[HeatMap]
+    on_image: statistics.HeatMap
+    on_digit: Optional[statistics.HeatMap]
     inside: Optional[numpy.ndarray]
     digits: numpy.ndarray
-    paths: MeanPaths
+    paths: statistics.MeanPaths
     saccades: numpy.ndarray
-    first: FirstLocations
+    first: statistics.FirstLocations
     loss: numpy.ndarray
     deviation: numpy.ndarray
 
@@ -110,22 +101,22 @@ def inspect(model: RAM, canvases: FixedCanvases, data: DataConfig,
     rows, columns = data.image_size
     on_digit = inside = None
     if data.variant != 'original':
-        on_digit = heat_map(from_digit, labels, data.classes,
+        on_digit = statistics.heat_map(from_digit, labels, data.classes,
                             (-(columns // 2), -(rows // 2)),
                             (2 * columns, 2 * rows))
         inside = ((from_digit >= 0) & (from_digit <= (columns, rows))).all(
             axis=2).mean(axis=1)
-    paths = mean_paths(from_digit, labels, data.classes)
+    paths = statistics.mean_paths(from_digit, labels, data.classes)
     return Inspection(
         evaluation=measure(probabilities, labels, seconds),
         image_size=(height, width), labels=labels, points=points,
-        on_image=heat_map(points, labels, data.classes, (0, 0),
+        on_image=statistics.heat_map(points, labels, data.classes, (0, 0),
                           (width, height)),
         on_digit=on_digit, inside=inside,
         digits=_mean_digits(canvases, data), paths=paths,
-        saccades=saccade_lengths(points), first=first,
+        saccades=statistics.saccade_lengths(points), first=first,
         loss=losses(probabilities[-1], labels),
-        deviation=deviations(from_digit, paths.means[labels]))
+        deviation=statistics.deviations(from_digit, paths.means[labels]))
 
 
 def notable(inspection: Inspection, count: int) -> Dict[str, List[int]]:
@@ -152,7 +143,7 @@ def numbers(inspection: Inspection) -> Dict[str, Any]:
     """
     evaluation = inspection.evaluation._asdict()
     del evaluation['images_per_second']
-    counts, edges = saccade_histogram(inspection.saccades)
+    counts, edges = statistics.saccade_histogram(inspection.saccades)
     return _plain({
         **evaluation,
         'image_size': inspection.image_size,
@@ -180,19 +171,12 @@ def _plain(value):
 def error_by_first_location(
         model: RAM, images: numpy.ndarray, labels: numpy.ndarray,
         streams: Streams, grid: int = 9, batch_size: int = 500,
-        progress: Optional[Callable[[int], None]] = None) -> FirstLocations:
-    """Measures the error from each of a grid of first locations.
+        progress: Optional[Callable[[int], None]] = None
+        ) -> statistics.FirstLocations:
+    """Measures the error from each of a grid of G x G first locations.
 
-    Args:
-        model: On any device. It follows the mean policy.
-        images: (N, C, H, W) float32.
-        labels: (N,) int32.
-        streams: For the random policy, whose later locations are the same
-            from all first ones.
-        grid: G.
-        batch_size: Images at a time.
-        progress: Called with the number of images of each batch.
-
+    The arguments are those of :func:`ram.evaluation.evaluate.evaluate`. The
+    random policy has the same later locations from all first ones.
     """
     first, noise = model.sample_noise(streams, len(images), mean=True)
     coordinates = (2 * numpy.arange(grid) + 1) / grid - 1
@@ -205,7 +189,7 @@ def error_by_first_location(
                 progress).probabilities[-1].astype('float64')
             error[i, j] = 100 * (last.argmax(axis=1) != labels).mean()
             loss[i, j] = losses(last, labels).mean()
-    return FirstLocations(coordinates, error, loss, len(labels))
+    return statistics.FirstLocations(coordinates, error, loss, len(labels))
 
 
 def _mean_digits(canvases, data):

@@ -265,7 +265,8 @@ def draw_gradients(model: RAM, reached: Dict[str, Set[str]]) -> Axes:
         diagram.term(ax, 702, y, name, formula, _COLOURS[term])
         _flow(ax, (506, y), (702, y), part, None, {term: reached[term]})
     for y, words in ((134.5, 'R = 1 if the class is right,'),
-                     (149.5, 'else 0: data'), (259.5, '(R − b) is data here')):
+                     (149.5, 'else 0: data'),
+                     (259.5, '(R − b) is data here')):
         note(ax, 791, y, words, ha='center')
     back = middle + 67  # of the sampled location
     diagram.line(ax, [604, 604, 76], [middle, back, back], zorder=1,

@@ -16,7 +16,7 @@ _BAD = LinearSegmentedColormap.from_list(
     'bad', ['white', SCALE_COLOURS[0], '#7a2f00'])
 
 
-def new_chart_sheet(title: str, width: float, height: float) -> Figure:
+def new_sheet(title: str, width: float, height: float) -> Figure:
     """A sheet with a title, wide enough for it."""
     width = max(width, sheet.text_width(title, 'bold', PIXELS) + 2 * GAP)
     figure = sheet.new_figure(width, height, PIXELS)

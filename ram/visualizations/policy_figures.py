@@ -1,7 +1,11 @@
 """Figures of a policy as a whole.
 
 Each ``draw_*`` function draws what :mod:`ram.evaluation.inspect` computes, on
-a new figure, and returns its axes.
+a new figure, and returns its axes. These arguments are the same everywhere:
+
+- ``digits``: (K + 1, h, w) float, mean digits of the K classes and of all.
+- ``classes``: the classes to draw, after all images; all K if left out.
+- ``class_names``: names of the K classes; numbers if left out.
 """
 
 from typing import List, Optional, Sequence
@@ -13,24 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from ram.evaluation import statistics
 from ram.evaluation.evaluate import Evaluation, wilson_interval
-from ram.evaluation.statistics import (
-    FirstLocations,
-    HeatMap,
-    MeanPaths,
-    saccade_histogram,
-)
-from ram.visualizations import sheet
-from ram.visualizations.charts import (
-    PIXELS,
-    add_chart,
-    add_frame,
-    name_axes,
-    name_row,
-    new_chart_sheet,
-    set_ticks,
-    show_matrix,
-)
+from ram.visualizations import charts, sheet
 from ram.visualizations.colours import GUESS, SCALE_COLOURS
 from ram.visualizations.sheet import FAINT, FONT, GAP, INK
 
@@ -50,12 +39,12 @@ def draw_accuracy(evaluation: Evaluation) -> List[Axes]:
     """Draws the accuracy in % after each glimpse, from 1."""
     glimpses = len(evaluation.error_by_glimpse)
     width = max(320, 56 * glimpses)
-    figure = new_chart_sheet('Accuracy after each glimpse', width + 70, 262)
-    ax = add_chart(figure, 48, _TOP + GAP, width, 180)
+    figure = charts.new_sheet('Accuracy after each glimpse', width + 70, 262)
+    ax = charts.add_chart(figure, 48, _TOP + GAP, width, 180)
     ax.set_xlim(0.5, glimpses + 0.5)
     ax.set_ylim(0, 112)
     x = numpy.arange(1, glimpses + 1)
-    set_ticks(ax, x, [0, 25, 50, 75, 100])
+    charts.set_ticks(ax, x, [0, 25, 50, 75, 100])
     ax.grid(True, axis='y', color='#e4e4e4', linewidth=0.8)
     accuracy = 100 - numpy.array(evaluation.error_by_glimpse)
     ax.add_line(Line2D(x, accuracy, color=GUESS, linewidth=1.8, marker='o',
@@ -67,36 +56,32 @@ def draw_accuracy(evaluation: Evaluation) -> List[Axes]:
                            linewidth=1, zorder=1.5))
         sheet.text(ax, at, value + 5, f'{value:.2f}', size=FONT - 1,
                    ha='center', path_effects=_HALO, zorder=4)
-    name_axes(ax, 'glimpse', '% right')
+    charts.name_axes(ax, 'glimpse', '% right')
     return [ax]
 
 
-def draw_heat_maps(heat_map: HeatMap, digits: Optional[numpy.ndarray] = None,
+def draw_heat_maps(heat_map: statistics.HeatMap,
+                   digits: Optional[numpy.ndarray] = None,
                    classes: Classes = None, class_names: Names = None
                    ) -> List[Axes]:
     """Draws where glimpses land: a column each glimpse, a row each class.
 
-    Args:
-        heat_map: The counts.
-        digits: (K + 1, h, w) float, mean digits whose outline to draw, with
-            their square, at (0, 0).
-        classes: The rows, below that of all images; all K if left out.
-        class_names: Names of the classes, numbers if left out.
+    The outlines of mean digits, with their square, are drawn at (0, 0).
 
     Returns:
         Axes in pixels, y downwards, row by row.
 
     """
     glimpses, count, rows, columns = heat_map.counts.shape
-    zoom = max(1, 144 // max(rows, columns)) / PIXELS
+    zoom = max(1, 144 // max(rows, columns)) / charts.PIXELS
     width, height = columns * zoom, rows * zoom
     names, shown = _rows(count, classes, class_names)
-    left = GAP + 8 + max(sheet.text_width(names[k], pixels=PIXELS)
+    left = GAP + 8 + max(sheet.text_width(names[k], pixels=charts.PIXELS)
                          for k in shown)
     title = 'Where glimpses land (darkest: most)'
     if len(shown) <= count:
         title += f'; {len(shown) - 1} of {count} classes'
-    figure = new_chart_sheet(
+    figure = charts.new_sheet(
         title, left + glimpses * (width + 8) + GAP,
         _TOP + 18 + len(shown) * (height + 8) + GAP)
     axes = []
@@ -110,24 +95,21 @@ def draw_heat_maps(heat_map: HeatMap, digits: Optional[numpy.ndarray] = None,
             if digits is not None:
                 _outline(ax, digits[k])
             if t == 0:
-                name_row(ax, names[k])
+                charts.name_row(ax, names[k])
             if row == 0:
                 sheet.note(ax, f'glimpse {t + 1}', 6)
             axes.append(ax)
     return axes
 
 
-def draw_paths(paths: MeanPaths, digits: numpy.ndarray,
+def draw_paths(paths: statistics.MeanPaths, digits: numpy.ndarray,
                classes: Classes = None, beyond: bool = False,
                class_names: Names = None) -> List[Axes]:
     """Draws mean paths on mean digits, that of all images first.
 
     Args:
         paths: In pixels of the digit.
-        digits: (K + 1, h, w) float, mean digits.
-        classes: Which to draw; all K if left out.
         beyond: Show half a digit around it too.
-        class_names: Names of the classes, numbers if left out.
 
     Returns:
         Axes in pixels of the digit, y downwards.
@@ -139,7 +121,7 @@ def draw_paths(paths: MeanPaths, digits: numpy.ndarray,
     zoom = 156 / (max(height, width) + 2 * margin)
     across, down = ((side + 2 * margin) * zoom for side in (width, height))
     columns = min(4, len(shown))
-    figure = new_chart_sheet('Mean path and its spread, by class',
+    figure = charts.new_sheet('Mean path and its spread, by class',
                              columns * (across + GAP) + GAP, _TOP
                              + -(-len(shown) // columns) * (down + 18 + GAP))
     axes = []
@@ -151,7 +133,7 @@ def draw_paths(paths: MeanPaths, digits: numpy.ndarray,
         sheet.note(ax, names[k], 4, color=INK, weight='bold')
         ax.imshow(digits[k], cmap='Greys', vmin=0, vmax=1.6,
                   extent=(0, width, height, 0), interpolation='nearest')
-        add_frame(ax)
+        charts.add_frame(ax)
         if beyond:
             _square(ax, width, height)
         if numpy.isfinite(paths.means[k]).all():
@@ -170,15 +152,15 @@ def draw_saccades(saccades: numpy.ndarray) -> List[Axes]:
         Axes of each saccade, pixels along x and images along y.
 
     """
-    histograms, edges = saccade_histogram(saccades)
+    histograms, edges = statistics.saccade_histogram(saccades)
     end = edges[-1]
-    figure = new_chart_sheet('Way from one glimpse to the next', 470,
+    figure = charts.new_sheet('Way from one glimpse to the next', 470,
                              _TOP + 62 * len(saccades) + 24)
     axes = []
     for t, (lengths, counts) in enumerate(zip(saccades, histograms)):
-        ax = add_chart(figure, 84, _TOP + 62 * t, 360, 50)
+        ax = charts.add_chart(figure, 84, _TOP + 62 * t, 360, 50)
         ax.set_ylim(0, 1.15 * counts.max())
-        set_ticks(ax, MaxNLocator(6).tick_values(0, end), [])
+        charts.set_ticks(ax, MaxNLocator(6).tick_values(0, end), [])
         ax.set_xlim(0, end)
         ax.bar(edges[:-1], counts, edges[1] - edges[0], align='edge',
                color=_LIGHT, linewidth=0)
@@ -188,15 +170,15 @@ def draw_saccades(saccades: numpy.ndarray) -> List[Axes]:
         sheet.text(ax, median + (-0.01 if late else 0.01) * end,
                    1.12 * counts.max(), f'median {median:.1f}',
                    size=FONT - 1, va='top', ha='right' if late else 'left')
-        name_row(ax, f'{t + 1} \u2192 {t + 2}')
+        charts.name_row(ax, f'{t + 1} \u2192 {t + 2}')
         if t + 1 < len(saccades):
             ax.set_xticklabels([])
         axes.append(ax)
-    name_axes(ax, 'pixels')
+    charts.name_axes(ax, 'pixels')
     return axes
 
 
-def draw_first_locations(first: FirstLocations, aspect: float = 1.
+def draw_first_locations(first: statistics.FirstLocations, aspect: float = 1.
                          ) -> List[Axes]:
     """Draws error and loss by first location.
 
@@ -210,19 +192,21 @@ def draw_first_locations(first: FirstLocations, aspect: float = 1.
     """
     longest = max(260, 30 * len(first.coordinates))
     width, height = longest * min(1, aspect), longest / max(1, aspect)
-    figure = new_chart_sheet(
+    figure = charts.new_sheet(
         'By first location: error in %, cross-entropy in nats',
         2 * (width + 40) + GAP, _TOP + 18 + height + 40)
     axes = []
     for i, (values, name, digits) in enumerate((
             (first.error, f'error in %, {first.n} images', 1),
             (first.loss, 'cross-entropy in nats', 3))):
-        ax = add_chart(figure, 36 + i * (width + 40), _TOP + 18, width, height)
+        ax = charts.add_chart(figure, 36 + i * (width + 40), _TOP + 18, width,
+                              height)
         low = float(values.min())
+        high = max(float(values.max()), low + 1e-9)
         numbers = [[f'{v:.{digits}f}' for v in row] for row in values]
-        show_matrix(ax, values, low, max(float(values.max()), low + 1e-9), (-1, 1),
-                numbers if len(values) <= 15 else None, FONT - 3)
-        set_ticks(ax, [-1, 0, 1], [-1, 0, 1])
+        charts.show_matrix(ax, values, low, high, (-1, 1),
+                           numbers if len(values) <= 15 else None, FONT - 3)
+        charts.set_ticks(ax, [-1, 0, 1], [-1, 0, 1])
         sheet.note(ax, name, 6)
         axes.append(ax)
     return axes
@@ -235,27 +219,27 @@ def draw_confusion(confusion: numpy.ndarray, class_names: Names = None
     Args:
         confusion: (K, K) int; entry (i, j) counts the images of class i that
             are predicted as class j.
-        class_names: Names of the classes, numbers if left out.
 
     """
     classes = len(confusion)
     names = sheet.short_names(classes, class_names)
-    longest = max(sheet.text_width(name, pixels=PIXELS) for name in names)
+    longest = max(sheet.text_width(name, pixels=charts.PIXELS)
+                  for name in names)
     upright = longest > 28  # names that do not fit side by side
     top = _TOP + (longest if upright else 18)
     side = min(max(34 * classes, 200), 680)
-    figure = new_chart_sheet('Class (row) and prediction (column)',
+    figure = charts.new_sheet('Class (row) and prediction (column)',
                              longest + side + 40, top + side + GAP)
-    ax = add_chart(figure, GAP + 10 + longest, top, side, side)
+    ax = charts.add_chart(figure, GAP + 10 + longest, top, side, side)
     mistakes = confusion * (1 - numpy.eye(classes, dtype=int))
     numbers = [[str(n) if n else '' for n in row] for row in confusion]
-    show_matrix(ax, mistakes, 0, max(int(mistakes.max()), 1),
-            (-0.5, classes - 0.5), numbers if classes <= CLASSES else None,
-            FONT - 2)
+    charts.show_matrix(ax, mistakes, 0, max(int(mistakes.max()), 1),
+                       (-0.5, classes - 0.5),
+                       numbers if classes <= CLASSES else None, FONT - 2)
     for k in range(classes):
         ax.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, facecolor='#eeeeee'))
     ticks = numpy.arange(0, classes, -(-classes // 40))
-    set_ticks(ax, ticks, ticks, [names[k] for k in ticks])
+    charts.set_ticks(ax, ticks, ticks, [names[k] for k in ticks])
     ax.xaxis.tick_top()
     if upright:
         ax.tick_params(axis='x', labelrotation=90)
@@ -288,7 +272,7 @@ def _show_cells(ax, counts, heat_map):
               norm=PowerNorm(0.5, 0, max(int(counts.max()), 1)),
               extent=(left, right, bottom, top), interpolation='nearest',
               aspect='auto')
-    add_frame(ax)
+    charts.add_frame(ax)
 
 
 def _outline(ax, digit):

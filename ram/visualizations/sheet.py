@@ -117,12 +117,11 @@ def text(parent: Any, x: float, y: float, words: str, size: float = FONT,
                        family=FAMILY, usetex=False, **kwargs)
 
 
-def title(figure: Figure, words: str, down: float = 1.5 * GAP,
-          **kwargs: Any) -> None:
+def title(figure: Figure, words: str, down: float = 1.5 * GAP) -> None:
     """A bold line in the upper left corner, its middle ``down`` points."""
     width, height = figure.get_size_inches() * 72
     text(figure, GAP / width, 1 - down / height, words, weight='bold',
-         va='center', **kwargs)
+         va='center')
 
 
 def note(ax: Axes, words: str, above: float, at: Sequence[float] = (0, 1),

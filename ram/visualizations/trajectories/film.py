@@ -33,8 +33,10 @@ class Card:
         scene, retina, bars = axes
         self._scene = panels.Scene(scene, trajectory, patch_sizes, margin)
         self._retina = panels.Retina(retina, trajectory, horizontal=False)
-        self._bars = panels.Bars(bars, trajectory, class_names, sorted(panels.likeliest(
-            trajectory.probabilities.max(axis=0), trajectory.label, 10)))
+        classes = panels.likeliest(trajectory.probabilities.max(axis=0),
+                                   trajectory.label, 10)
+        self._bars = panels.Bars(bars, trajectory, class_names,
+                                 sorted(classes))
         self._headline = panels.Headline(scene, trajectory, class_names)
         self._last = trajectory.glimpses - 1
         self.moving = [

@@ -12,15 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from ram.evaluation.evaluate import Trajectory
-from ram.visualizations import sheet
-from ram.visualizations.colours import (
-    GUESS,
-    OTHER,
-    RIGHT,
-    SCALE_COLOURS,
-    WRONG,
-    scale_style,
-)
+from ram.visualizations import colours, sheet
 from ram.visualizations.sheet import FAINT, FONT, GAP
 from ram.visualizations.trajectories.boxes import overhang, patch_boxes
 
@@ -129,7 +121,8 @@ class Scene:
                        for location in trajectory.locations]
         self._path = ax.add_line(Line2D(
             [], [], color='white', linewidth=1.6 * share, zorder=3,
-            solid_capstyle='round', path_effects=sheet.halo(3.4 * share, 'black')))
+            solid_capstyle='round',
+            path_effects=sheet.halo(3.4 * share, 'black')))
         self._patches = [_box(ax, j, side, share)
                          for j, side in enumerate(patch_sizes)]
         self._marks = [
@@ -159,7 +152,7 @@ class Scene:
             mark.set_visible(reached)
             number.set_visible(reached)
             mark.set_markerfacecolor(
-                SCALE_COLOURS[0] if t == step else 'white')
+                colours.SCALE_COLOURS[0] if t == step else 'white')
 
 
 class Headline:
@@ -181,10 +174,11 @@ class Headline:
         right, words = self._verdict
         self._text.set_text(sheet.plain(words))
         self._text.set_position((6, 9))
+        edge = {True: colours.RIGHT, False: colours.WRONG,
+                None: colours.GUESS}[right]
         self._text.set(color='black', weight='bold', bbox={
             'boxstyle': 'round,pad=0.3', 'linewidth': 1.8,
-            'facecolor': 'white', 'edgecolor': {
-                True: RIGHT, False: WRONG, None: GUESS}[right]})
+            'facecolor': 'white', 'edgecolor': edge})
 
 
 class Retina:
@@ -201,7 +195,7 @@ class Retina:
             x, y = (start, 0) if horizontal else (0, start)
             self._images.append(
                 sheet.show_image(ax, self._retina[0, j], x, y))
-            colour, linewidth = scale_style(j)
+            colour, linewidth = colours.scale_style(j)
             borders.append(ax.add_patch(Rectangle(
                 (x, y), size, size, fill=False, edgecolor=colour,
                 linewidth=linewidth, joinstyle='miter', clip_on=False)))
@@ -252,7 +246,7 @@ class Bars:
                 self._probabilities[step].tolist()):
             guess = j == self._guesses[step]
             bar.set_width(share)
-            bar.set_facecolor(GUESS if guess else OTHER)
+            bar.set_facecolor(colours.GUESS if guess else colours.OTHER)
             number.set_text(f'{100 * share:.0f} %'
                             if guess or self._every_number else '')
             inside = share * self._length > 40
@@ -286,7 +280,7 @@ def _gap(size):
 
 def _box(ax, j, side, share):
     """The box of scale ``j``, in a line of whole pixels, which is sharp."""
-    colour, linewidth = scale_style(j)
+    colour, linewidth = colours.scale_style(j)
     pixels = ax.figure.dpi / 72
     linewidth = max(1, round(linewidth * share * pixels)) / pixels
     return ax.add_patch(Rectangle(
