@@ -7,7 +7,7 @@ from typing import List, NamedTuple, Optional
 import chainer
 
 from ram.checkpoint import load_checkpoint
-from ram.config import RESUMABLE, RUN_OPTIONS, load_config
+from ram.config import RESUMABLE, RUN_OPTIONS, differences, load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, evaluation_streams
@@ -17,7 +17,7 @@ class Finding(NamedTuple):
     """One comparison: what, as recorded, as found, and whether they agree."""
 
     what: str
-    told: str
+    recorded: str
     found: str
     holds: bool
 
@@ -44,7 +44,8 @@ def verify(folder: str, device: chainer.backend.Device,
                        'ram train has made')
     best = load_checkpoint(os.path.join(folder, 'best.npz'))
     config = load_config(os.path.join(folder, 'config.yaml'))
-    same = _fixed_keys(best.config) == _fixed_keys(config)
+    changed = [key for key, _, _ in differences(
+        best.config, config, RUN_OPTIONS + RESUMABLE)]
     epoch = best.metrics.get('epoch')
     recorded = best.metrics.get('validation_error')
     logged = _read_log(folder).get(epoch)
@@ -56,20 +57,13 @@ def verify(folder: str, device: chainer.backend.Device,
                       batch_size=config.evaluation.batch_size)
     return [
         Finding('configuration of best.npz', 'config.yaml',
-                'the same' if same else 'another', same),
+                f'another {", ".join(changed)}' if changed else 'the same',
+                not changed),
         Finding(f'validation error at epoch {epoch}',
                 f'best.npz {recorded} %', f'log {logged} %',
                 recorded == logged),
         Finding(f'validation error on {result.n} images', f'{recorded} %',
                 f'{result.error} %', recorded == result.error)]
-
-
-def _fixed_keys(config):
-    """The values that a resumed run may not change, by key."""
-    return {f'{section}.{key}': value
-            for section, values in config.as_dict().items()
-            for key, value in values.items()
-            if f'{section}.{key}' not in RUN_OPTIONS + RESUMABLE}
 
 
 def _read_log(folder):

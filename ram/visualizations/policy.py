@@ -55,11 +55,10 @@ def save_pictures(folder: str, inspection: Inspection,
         RamError: If one cannot be written.
 
     """
-    drawn = _figures(inspection, class_names)
-    strips = [(picture, trajectories) for picture, trajectories in (
-        (HARDEST, hardest), (ODDEST, oddest)) if trajectories]
-    pictures = [picture for picture, _ in drawn + strips]
-    for done, (picture, content) in enumerate(drawn + strips, 1):
+    contents = _figures(inspection, class_names) + [
+        (picture, trajectories) for picture, trajectories in (
+            (HARDEST, hardest), (ODDEST, oddest)) if trajectories]
+    for done, (picture, content) in enumerate(contents, 1):
         path = os.path.join(folder, picture.name)
         if callable(content):
             with replacing(path) as file:
@@ -67,8 +66,8 @@ def save_pictures(folder: str, inspection: Inspection,
         else:
             save_trajectories(path, content, patch_sizes, class_names)
         if progress:
-            progress(done, len(pictures))
-    return pictures
+            progress(done, len(contents))
+    return [picture for picture, _ in contents]
 
 
 def _figures(inspection, names):

@@ -74,7 +74,8 @@ def test_verify_detects_another_configuration(kept, capsys):
     path = kept / 'config.yaml'
     path.write_text(path.read_text().replace('std: 0.1', 'std: 0.2'))
     status, text = run_verify(kept, capsys)
-    assert status == 1 and 'configuration of best.npz' in text
+    assert status == 1
+    assert 'best.npz: config.yaml; another model.std: DIFFERS' in text
 
 
 @pytest.mark.parametrize('name, content, words', [
