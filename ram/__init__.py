@@ -1,13 +1,15 @@
 """Recurrent Models of Visual Attention (Mnih et al., NIPS 2014) in Chainer."""
 
-from ram import compat as _compat  # first: it lets Chainer import
+from typing import Any
+
+from ram import compat as _compat  # first: Chainer cannot be imported without
 from ram.errors import RamError
 
 __version__ = '0.1.0'
 
 
-def load(path, device='@numpy'):
-    """Loads a trained network, to let it look at images.
+def load(path: str, device: str = '@numpy') -> Any:
+    """Loads a trained network, as a ram.api.Model.
 
     ::
 
@@ -15,22 +17,18 @@ def load(path, device='@numpy'):
         result = model.predict(images)
         result.classes, result.probabilities, result.locations
 
-    A Link of your own that the network has must be imported before: the file
-    alone imports nothing.
+    If the network has a Link of your own, import that first: a checkpoint
+    imports nothing.
 
     Args:
-        path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
-            with the program.
-        device (str): ``@numpy``, ``@cupy:N``, or N for the GPU of that
-            number.
-
-    Returns:
-        ram.api.Model
+        path: A checkpoint, or ``pretrained:NAME`` for one that comes with the
+            program.
+        device: ``@numpy``, ``@cupy:N``, or N for the GPU of that number.
 
     Raises:
-        RamError: Where there is no such file or device, or the file is
-            damaged or no checkpoint.
+        RamError: If there is no such file or device, or the file is damaged
+            or no checkpoint.
 
     """
-    from ram.api import Model  # all else stays unread until it is needed
+    from ram.api import Model  # `import ram` stays fast
     return Model(path, device)

@@ -1,6 +1,6 @@
-"""A trained network from Python: load it, let it look, see where it looked."""
+"""A trained network from Python: load it, predict, and see its glimpses."""
 
-from typing import Any, NamedTuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy
 
@@ -10,7 +10,7 @@ from ram.errors import RamError
 from ram.evaluation import evaluate as evaluation
 from ram.models.comparison import Baseline
 
-# The layouts of images, and the way from each to (N, C, H, W).
+# The layouts of images, and the conversion of each to (N, C, H, W).
 LAYOUTS = {
     'HW': lambda images: images[None, None],
     'HWC': lambda images: images.transpose(2, 0, 1)[None],
@@ -20,40 +20,37 @@ LAYOUTS = {
 
 
 class Prediction(NamedTuple):
-    """How the network looked at N images, image by image.
+    """Classes of N images, and the T glimpses of each.
 
     Attributes:
-        classes (array): (N,) int32, what each is taken for after the last
-            glimpse.
-        probabilities (array): (N, T, K) float32, after each glimpse.
-        locations (array): (N, T, 2) float64, (x, y) in pixels: (0, 0) is the
-            outer corner of the top left pixel, (W, H) that of the bottom
-            right one. A baseline, which looks nowhere, has (N, 0, 2).
-        images (array): (N, C, H, W) float32 in [0, 1], as they were looked at.
-        model (Model): Who looked.
+        classes: (N,) int32, the prediction after the last glimpse.
+        probabilities: (N, T, K) float32, after each glimpse.
+        locations: (N, T, 2) float64, (x, y) in pixels: (0, 0) is the outer
+            corner of the top left pixel, (W, H) that of the bottom right one.
+            A baseline, which takes no glimpses, has (N, 0, 2).
+        images: (N, C, H, W) float32 in [0, 1], the network's input.
+        model: The Model that predicts.
 
     """
 
-    classes: Any
-    probabilities: Any
-    locations: Any
-    images: Any
-    model: Any
+    classes: numpy.ndarray
+    probabilities: numpy.ndarray
+    locations: numpy.ndarray
+    images: numpy.ndarray
+    model: 'Model'
 
     @property
-    def names(self):
+    def names(self) -> List[str]:
         """The N classes by name."""
         return [self.model.class_names[i] for i in self.classes]
 
-    def trajectory(self, index, label=None):
-        """What :mod:`ram.visualizations` draws of one image.
+    def trajectory(self, index: int, label: Optional[int] = None
+                   ) -> evaluation.Trajectory:
+        """The glimpses of one image, which :mod:`ram.visualizations` draws.
 
         Args:
-            index (int): The image.
-            label (int): Its true class, if it is known.
-
-        Returns:
-            ram.evaluation.evaluate.Trajectory
+            index: The image.
+            label: Its true class, if it is known.
 
         Raises:
             RamError: For a baseline, which takes no glimpses.
@@ -73,51 +70,48 @@ class Model:
     """A trained network. Get one with :func:`ram.load`.
 
     Attributes:
-        network (ram.models.ram.RAM or ram.models.comparison.Baseline): On its device.
-        config (ram.config.Config): The whole configuration.
-        metrics (dict): What was measured when it was saved: ``epoch``,
+        network: A ram.models.ram.RAM or ram.models.comparison.Baseline.
+        config: The whole ram.config.Config.
+        metrics: Dict of the measurements saved with it: ``epoch``,
             ``iteration`` and ``validation_error`` in %.
-        path (str): The file.
+        path: The file.
 
     """
 
-    def __init__(self, path, device='@numpy'):
+    def __init__(self, path: str, device: str = '@numpy'):
         self.network, self.config, self.metrics, self.path = (
             load_checkpoint(path))
         self.network.to_device(get_device(device))
 
     @property
-    def patch_sizes(self):
+    def patch_sizes(self) -> Tuple[int, ...]:
         """Sides of the patches of a glimpse, in pixels, finest first."""
         return self.config.model.patch_sizes
 
     @property
-    def class_names(self):
+    def class_names(self) -> List[str]:
         """The K classes by name: numbers where they have none."""
         data = self.config.data
         return data.class_names or [str(i) for i in range(data.classes)]
 
-    def predict(self, images):
-        """Lets the network look at images, following its mean policy.
+    def predict(self, images: Any) -> Prediction:
+        """Predicts the classes of images, following the mean policy.
 
         The first locations are those of ``ram evaluate``: the same images
         give the same result, and the test images the error measured there.
 
         Args:
-            images (array): One image, (H, W) or (H, W, C), or N of them,
-                (N, H, W), (N, H, W, C) or (N, C, H, W), of the height, width
-                and channels that the network was trained on; uint8, or float
-                in [0, 1].
-
-        Returns:
-            Prediction
+            images: One image, (H, W) or (H, W, C), or N of them, (N, H, W),
+                (N, H, W, C) or (N, C, H, W), of the height, width and
+                channels that the network is trained on; uint8, or float in
+                [0, 1].
 
         Raises:
-            RamError: Where the images do not fit the network, or could be
-                meant in more than one way.
+            RamError: If the images do not fit the network, or their layout
+                is ambiguous.
 
         """
-        images = self._understand(images)
+        images = self._convert(images)
         locations, probabilities = evaluation.predict(
             self.network, images,
             evaluation.evaluation_streams(self.config.data, 'test'),
@@ -129,19 +123,24 @@ class Model:
             probabilities.transpose(1, 0, 2), (locations + 1) / 2 * size,
             images, self)
 
-    def _understand(self, images):
-        """(N, C, H, W) float32 in [0, 1] of whatever was given."""
+    def _convert(self, images):
+        """Images of any layout as (N, C, H, W) float32 in [0, 1]."""
         try:
             images = numpy.asarray(images)
         except (TypeError, ValueError) as error:  # ragged, or on a GPU
-            raise self._refusal(f'no NumPy array ({error})')
+            raise self._refusal(f'not a NumPy array ({error})') from error
         given = f'{images.dtype} of shape {images.shape}'
-        ways = self._readings(images.shape)
-        if not ways or not images.size:
+        sizes = self._sizes()
+        layouts = [layout for layout in LAYOUTS
+                   if len(layout) == images.ndim
+                   and all(sizes.get(axis, length) == length
+                           for axis, length in zip(layout, images.shape))
+                   and ('C' in layout or sizes['C'] == 1)]
+        if not layouts or not images.size:
             raise self._refusal(given)
-        if len(ways) > 1:
+        if len(layouts) > 1:
             raise self._refusal(f'{given}, which could be '
-                                + ' or '.join(map(_shape, ways)))
+                                + ' or '.join(map(_shape, layouts)))
         if images.dtype == 'uint8':
             images = images.astype('float32') / 255
         elif images.dtype.kind != 'f':
@@ -149,15 +148,7 @@ class Model:
         elif not (images.min() >= 0 and images.max() <= 1):  # NaN too
             raise self._refusal(f'{given}, with values from {images.min()} '
                                 f'to {images.max()}')
-        return LAYOUTS[ways[0]](images).astype('float32', copy=False)
-
-    def _readings(self, shape):
-        """The layouts that a shape allows."""
-        sizes = self._sizes()
-        return [layout for layout in LAYOUTS if len(layout) == len(shape)
-                and all(sizes.get(axis, length) == length
-                        for axis, length in zip(layout, shape))
-                and ('C' in layout or sizes['C'] == 1)]
+        return LAYOUTS[layouts[0]](images).astype('float32', copy=False)
 
     def _sizes(self):
         height, width = self.config.data.canvas_size

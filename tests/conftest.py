@@ -53,8 +53,8 @@ def undrawn(monkeypatch):
 
     For tests of something else; others have them drawn.
     """
-    monkeypatch.setattr(Curves, '_draw', lambda self: None)
-    monkeypatch.setattr(Trajectories, '_write', lambda self: None)
+    monkeypatch.setattr(Curves, 'write', lambda self: None)
+    monkeypatch.setattr(Trajectories, 'write', lambda self: None)
 
 
 # CUDA kernels as plain C++: a loop stands for the threads, of which none waits

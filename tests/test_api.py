@@ -1,4 +1,4 @@
-"""ram.load and what it hands back."""
+"""ram.load and the predictions of its model."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 
 import numpy
 import pytest
+from training_runs import make_config
 
 import ram
 from ram import checkpoint
@@ -19,12 +20,12 @@ RNG = numpy.random.default_rng(0)
 
 
 def saved(folder, size=(20, 30), channels=1, **model):
-    config = config_from_dict({
-        'data': {'name': 'npz', 'file': 'x', 'image_size': list(size),
-                 'channels': channels, 'classes': 4},
-        'model': {'core': 'rnn', 'core_units': 8, 'glimpse_units': 6,
-                  'glimpses': 3, 'glimpse_size': 2, 'scales': 2, **model},
-        'evaluation': {'batch_size': 4}}, 'test')
+    config = make_config(
+        None, {'core': 'rnn', 'glimpse_size': 2, 'scales': 2, **model},
+        name='npz', file='x', image_size=list(size), channels=channels,
+        classes=4)
+    config = config_from_dict(
+        {**config.as_dict(), 'evaluation': {'batch_size': 4}}, 'test')
     network = build_network(config, make_streams(1)['weights'])
     path = str(folder / 'x.npz')
     checkpoint.save_checkpoint(path, network, config, {'epoch': 7})
@@ -36,7 +37,7 @@ def model(tmp_path):
     return ram.load(saved(tmp_path))
 
 
-def test_what_is_loaded(model, tmp_path):
+def test_load_gives_model_and_configuration(model, tmp_path):
     assert model.path == str(tmp_path / 'x.npz')
     assert model.metrics == {'epoch': 7}
     assert model.config.model.glimpses == 3
@@ -44,7 +45,7 @@ def test_what_is_loaded(model, tmp_path):
     assert model.class_names == ['0', '1', '2', '3']
 
 
-def test_it_looks_as_ram_evaluate_does(model):
+def test_predict_equals_evaluate(model):
     images = RNG.random((11, 1, 20, 30), 'float32')
     labels = RNG.integers(4, size=11).astype('int32')
     result = model.predict(images)
@@ -71,7 +72,7 @@ def test_it_looks_as_ram_evaluate_does(model):
 
 
 @pytest.mark.parametrize('channels', [1, 3])
-def test_every_layout_is_the_same_images(tmp_path, channels):
+def test_predict_reads_every_layout(tmp_path, channels):
     model = ram.load(saved(tmp_path, channels=channels))
     whole = RNG.integers(256, size=(5, channels, 20, 30)).astype('uint8')
     expected = model.predict(whole)
@@ -110,7 +111,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_what_does_not_fit_is_told_with_what_would(model, case):
+def test_predict_names_what_it_accepts(model, case):
     images, words = BAD[case]
     with pytest.raises(ram.RamError) as caught:
         model.predict(images)
@@ -119,7 +120,7 @@ def test_what_does_not_fit_is_told_with_what_would(model, case):
     assert problem.endswith(SHAPES)
 
 
-def test_what_could_be_two_things_is_not_guessed(tmp_path):
+def test_predict_refuses_ambiguous_layouts(tmp_path):
     model = ram.load(saved(tmp_path, size=(3, 3), channels=3, scales=1))
     with pytest.raises(ram.RamError) as caught:
         model.predict(numpy.zeros((5, 3, 3, 3), 'uint8'))
@@ -127,7 +128,7 @@ def test_what_could_be_two_things_is_not_guessed(tmp_path):
     assert len(model.predict(numpy.zeros((3, 3, 3), 'uint8')).classes) == 1
 
 
-def test_a_baseline_takes_no_glimpses(tmp_path):
+def test_prediction_of_a_baseline_has_no_trajectory(tmp_path):
     model = ram.load(saved(tmp_path, network='fc'))
     result = model.predict(numpy.zeros((2, 20, 30), 'uint8'))
     assert result.probabilities.shape == (2, 1, 4)
@@ -136,26 +137,26 @@ def test_a_baseline_takes_no_glimpses(tmp_path):
         result.trajectory(0)
 
 
-def test_pictures_of_what_nobody_labelled(model, tmp_path):
+def test_prediction_trajectories_without_labels_are_drawn(model, tmp_path):
     result = model.predict(RNG.integers(256, size=(2, 20, 30)).astype('uint8'))
     shown = [result.trajectory(i) for i in range(2)]
     axes = draw_trajectory(shown[0], model.patch_sizes)
     title, = (text.get_text() for text in axes[0].texts
-              if 'takes' in text.get_text())
-    assert title == f'takes it for: {result.classes[0]}'
+              if 'predicted' in text.get_text())
+    assert title == f'predicted: {result.classes[0]}'
     assert not any('\u25b8' in text.get_text() for text in axes[2].texts)
     for name in ('x.png', 'x.gif'):
         save_trajectories(str(tmp_path / name), shown, model.patch_sizes)
 
 
-def test_no_such_checkpoint_and_no_such_device(tmp_path):
+def test_load_names_missing_checkpoints_and_devices(tmp_path):
     with pytest.raises(ram.RamError, match='no such file'):
         ram.load(str(tmp_path / 'nothing.npz'))
     with pytest.raises(ram.RamError, match='tpu'):
         ram.load(saved(tmp_path), device='tpu')
 
 
-def test_import_ram_reads_no_more_than_it_must():
+def test_import_ram_imports_little():
     done = subprocess.run(
         [sys.executable, '-c', 'import ram, sys; ram.load; print(*sys.modules)'],
         capture_output=True, text=True, check=True,

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     arguments.import_modules(args)
     findings = verify(args.folder, get_device(args.device), args.data_root)
     for finding in findings:
-        print(f'{finding.what}: {finding.told}; {finding.found}: '
+        print(f'{finding.what}: {finding.recorded}; {finding.found}: '
               + ('agrees' if finding.holds else 'DIFFERS'))
     holds = all(finding.holds for finding in findings)
     print(f'{args.folder}: ' + ('verified' if holds else 'not verified'))

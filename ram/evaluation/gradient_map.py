@@ -1,30 +1,34 @@
-"""Which term of the loss trains which part: asked of real backward passes."""
+"""Which term of the loss trains which part, by real backward passes."""
+
+from typing import Dict, Set
 
 import numpy
 
 from ram.config import config_from_dict
+from ram.evaluation.evaluate import Streams
 from ram.losses import hybrid_loss
 from ram.models.build import build_ram
+from ram.models.ram import RAM
 from ram.random_streams import make_streams
 
-TERMS = ('action', 'reinforce', 'baseline')
+TERMS = {'action': 'cross-entropy', 'reinforce': 'REINFORCE',
+         'baseline': 'baseline error'}
 PARTS = ('glimpse', 'core', 'location', 'action', 'baseline')
-_TITLES = {'action': 'cross-entropy', 'reinforce': 'REINFORCE',
-           'baseline': 'baseline error'}
 
 
-def gradient_map(model, images, labels, streams):
+def gradient_map(model: RAM, images: numpy.ndarray, labels: numpy.ndarray,
+                 streams: Streams) -> Dict[str, Set[str]]:
     """Finds the parts of a network that each term of the loss reaches.
 
     Args:
-        model (ram.models.ram.RAM): Two glimpses at least.
-        images (array): (B, C, H, W) float32 in [0, 1].
-        labels (array): (B,) int32.
-        streams (dict of str to numpy.random.Generator): Drawn from.
+        model: At least two glimpses.
+        images: (B, C, H, W) float32 in [0, 1].
+        labels: (B,) int32.
+        streams: Generators to sample from.
 
     Returns:
-        dict of str to set of str: For each of ``TERMS`` those of ``PARTS``
-        of which some parameter has a gradient other than zero.
+        For each of ``TERMS`` those of ``PARTS`` of which some parameter has a
+        gradient other than zero.
 
     """
     reached = {}
@@ -42,13 +46,8 @@ def gradient_map(model, images, labels, streams):
     return reached
 
 
-def gradient_table():
-    """The map of a small network, for both values of the switch.
-
-    Returns:
-        str: A Markdown table.
-
-    """
+def gradient_table() -> str:
+    """The map of a small network for ``reinforce_reaches_core``, Markdown."""
     lines = ['| term of the loss | ' + ' | '.join(
         f'{part} network' if part != 'core' else part for part in PARTS)
         + ' |', '|---' * (len(PARTS) + 1) + '|']
@@ -62,10 +61,8 @@ def gradient_table():
             build_ram(config, streams['weights']),
             rng.random((16, 1, 28, 28), 'float32'),
             rng.integers(10, size=16).astype('int32'), streams)
-        for term in TERMS:
-            if switch and term != 'reinforce':
-                continue
-            title = _TITLES[term] + (
+        for term in ['reinforce'] if switch else TERMS:
+            title = TERMS[term] + (
                 ', `reinforce_reaches_core: true`' if switch else '')
             lines.append(f'| {title} | ' + ' | '.join(
                 'yes' if part in reached[term] else '–' for part in PARTS)

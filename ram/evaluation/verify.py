@@ -1,60 +1,53 @@
-"""Does a run folder say of its network what the network does?"""
+"""Checks that the record of a run agrees with its best network."""
 
 import json
 import os
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional
+
+import chainer
 
 from ram.checkpoint import load_checkpoint
-from ram.config import load_config
+from ram.config import RESUMABLE, RUN_OPTIONS, differences, load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, evaluation_streams
 
 
 class Finding(NamedTuple):
-    """One thing that was compared.
-
-    Attributes:
-        what (str): The thing.
-        told (str): What the run folder says.
-        found (str): What was found.
-        holds (bool): Whether they agree.
-
-    """
+    """One comparison: what, as recorded, as found, and whether they agree."""
 
     what: str
-    told: str
+    recorded: str
     found: str
     holds: bool
 
 
-def verify(folder, device, root=None):
+def verify(folder: str, device: chainer.backend.Device,
+           root: Optional[str] = None) -> List[Finding]:
     """Measures a run's best network again and compares with its record.
 
-    On the machine and with the number of threads of the training the error
-    comes out the same to the last image.
+    The error is exactly the same on the machine of the training, with the
+    same number of threads. Keys that may change on ``--resume`` may differ
+    between ``best.npz`` and ``config.yaml``.
 
     Args:
-        folder (str): Run folder.
-        device (chainer.backend.Device): Where to measure.
-        root (str): Data root, if not the configuration's.
-
-    Returns:
-        list of Finding
+        folder: Run folder.
+        device: Where to measure.
+        root: Data root, if not the configuration's.
 
     Raises:
-        RamError: Where the folder holds no finished epoch, or a file of it
-            is damaged.
+        RamError: If no epoch is finished, or a file is damaged.
 
     """
-    path = os.path.join(folder, 'best.npz')
     if not os.path.isdir(folder):
-        raise RamError(f'{folder}: no such folder; name the run folder that ram '
-                       'train has made')
-    best = load_checkpoint(path)
+        raise RamError(f'{folder}: no such folder; name the run folder that '
+                       'ram train has made')
+    best = load_checkpoint(os.path.join(folder, 'best.npz'))
     config = load_config(os.path.join(folder, 'config.yaml'))
+    changed = [key for key, _, _ in differences(
+        best.config, config, RUN_OPTIONS + RESUMABLE)]
     epoch = best.metrics.get('epoch')
-    told = best.metrics.get('validation_error')
+    recorded = best.metrics.get('validation_error')
     logged = _read_log(folder).get(epoch)
     best.model.to_device(device)
     splits = load_splits(config.data, root)
@@ -64,12 +57,13 @@ def verify(folder, device, root=None):
                       batch_size=config.evaluation.batch_size)
     return [
         Finding('configuration of best.npz', 'config.yaml',
-                'the same' if best.config == config else 'another',
-                best.config == config),
-        Finding(f'validation error at epoch {epoch}', f'best.npz {told} %',
-                f'log {logged} %', told == logged),
-        Finding(f'validation error on {result.n} images', f'{told} %',
-                f'{result.error} %', told == result.error)]
+                f'another {", ".join(changed)}' if changed else 'the same',
+                not changed),
+        Finding(f'validation error at epoch {epoch}',
+                f'best.npz {recorded} %', f'log {logged} %',
+                recorded == logged),
+        Finding(f'validation error on {result.n} images', f'{recorded} %',
+                f'{result.error} %', recorded == result.error)]
 
 
 def _read_log(folder):
@@ -80,5 +74,5 @@ def _read_log(folder):
             return {entry['epoch']: entry.get('validation/main/error')
                     for entry in json.load(file)}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RamError(f'{path}: no log that can be read ({error}); go on '
-                       'with the run by ram train --resume, which writes it')
+        raise RamError(f'{path}: cannot be read ({error}); resume the run by '
+                       'ram train --resume, which writes it') from error

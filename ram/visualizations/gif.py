@@ -1,41 +1,41 @@
-"""Animations as GIFs that are small, and calm to look at."""
+"""Animated GIFs of few colours, which makes small files."""
+
+from typing import BinaryIO, Iterable, List, Sequence
 
 import numpy
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-_CLEAR = 0  # the entry of the palette that shows what was there before
+_CLEAR = 0  # the palette's entry for pixels that do not change
 
 
 class GifWriter:
-    """Brings frames into one choice of colours, less than 256.
-
-    One choice for all frames keeps the picture calm.
+    """Maps all frames to one palette, so that still parts do not flicker.
 
     Args:
-        samples (list of arrays): (h, w, 3) uint8 frames to choose by.
-        exact (sequence of str): Colours that carry meaning, which stay as
-            they are; white and black do too.
+        samples: (h, w, 3) uint8 frames whose colours are chosen.
+        exact: Colours with a meaning, which are not changed, nor are white
+            and black.
 
     """
 
-    def __init__(self, samples, exact):
+    def __init__(self, samples: List[numpy.ndarray], exact: Sequence[str]):
         exact = [[round(255 * c) for c in to_rgb(colour)]
                  for colour in ('white', 'black', *exact)]
         common = Image.fromarray(numpy.concatenate(samples)).quantize(240)
         common = numpy.reshape(common.getpalette()[:3 * 240], (-1, 3))
         self._colours = numpy.concatenate([exact, common]).astype('uint8')
-        # By 0xRRGGBB; clear where not yet known, in memory where known.
+        # By 0xRRGGBB; clear if not yet computed.
         self._nearest = numpy.zeros(1 << 24, 'uint8')
 
-    def index(self, frame):
-        """The number of the nearest colour for each pixel.
+    def index(self, frame: numpy.ndarray) -> numpy.ndarray:
+        """The palette's nearest entry for each pixel.
 
         Args:
-            frame (array): (h, w, 3) uint8.
+            frame: (h, w, 3) uint8.
 
         Returns:
-            array: (h, w) uint8.
+            (h, w) uint8.
 
         """
         shifts = numpy.array([16, 8, 0], 'uint32')
@@ -47,21 +47,20 @@ class GifWriter:
             self._nearest[part] = 1 + distances.argmin(axis=1)
         return self._nearest[codes]
 
-    def write(self, file, indices, durations):
-        """Writes an animation without end.
+    def write(self, file: BinaryIO, indices: Iterable[numpy.ndarray],
+              durations: Sequence[int]) -> None:
+        """Writes an endless animation.
 
         Args:
-            file (file object): Binary.
-            indices (iterable of arrays): (h, w) uint8 each, as :meth:`index`
-                makes them.
-            durations (sequence of int): Of each frame, in milliseconds.
+            file: The file.
+            indices: (h, w) uint8 frames by :meth:`index`.
+            durations: Of each frame, in milliseconds.
 
         """
         palette = numpy.zeros((256, 3), 'uint8')
         palette[1:1 + len(self._colours)] = self._colours
         images, last = [], None
         for index in indices:
-            # Clear where nothing changes.
             image = Image.fromarray(
                 index if last is None else
                 numpy.where(index == last, numpy.uint8(_CLEAR), index))

@@ -1,6 +1,10 @@
-"""A labelled grid of images: what the network will see."""
+"""A labelled grid of images: the input of the network."""
 
 import os
+from typing import Any, List, Optional, Sequence
+
+import numpy
+from matplotlib.axes import Axes
 
 from ram.errors import RamError
 from ram.files import replacing
@@ -13,17 +17,17 @@ _LABEL = 18
 _PIXELS = 2  # to a point
 
 
-def draw_preview(images, labels, title=None):
+def draw_preview(images: numpy.ndarray, labels: Sequence[Any],
+                 title: Optional[str] = None) -> List[Axes]:
     """Draws images in a grid, each below its label.
 
     Args:
-        images (array): (B, C, H, W) float in [0, 1]; three channels are
-            colours.
-        labels (sequence): (B,) numbers or names.
-        title (str): A line above the grid.
+        images: (B, C, H, W) float in [0, 1]; three channels are colours.
+        labels: B numbers or names.
+        title: A line above the grid.
 
     Returns:
-        list of matplotlib.axes.Axes: One for each image.
+        Axes of each image.
 
     """
     height, width = images.shape[2:]
@@ -40,10 +44,7 @@ def draw_preview(images, labels, title=None):
     figure = sheet.new_figure(
         max(GAP + columns * (cell + GAP), needed),
         top + rows * (_LABEL + height + GAP) + GAP, _PIXELS)
-    if title:
-        across, down = figure.get_size_inches() * 72
-        sheet.text(figure, GAP / across, 1 - 1.5 * GAP / down, title,
-                   weight='bold', va='center')
+    sheet.title(figure, title or '')
     axes = []
     for i, (image, name) in enumerate(zip(images, names)):
         row, column = divmod(i, columns)
@@ -57,22 +58,13 @@ def draw_preview(images, labels, title=None):
     return axes
 
 
-def save_preview(path, images, labels, title=None):
-    """Writes images in a grid, each below its label, as a PNG.
-
-    Args:
-        path (str): ``.png``.
-        images (array): (B, C, H, W) float in [0, 1]; three channels are
-            colours.
-        labels (sequence): (B,) numbers or names.
-        title (str): A line above the grid.
-
-    Returns:
-        str: The path.
+def save_preview(path: str, images: numpy.ndarray, labels: Sequence[Any],
+                 title: Optional[str] = None) -> str:
+    """Writes :func:`draw_preview` as a PNG, and returns the path.
 
     Raises:
-        RamError: For any other suffix, and where the path cannot be written;
-            nothing is left behind.
+        RamError: If the path is no ``.png`` or cannot be written; no file is
+            left behind.
 
     """
     path = os.fspath(path)

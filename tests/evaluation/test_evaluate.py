@@ -4,8 +4,8 @@ import chainer
 import chainer.functions as F
 import numpy
 import pytest
+from training_runs import make_config
 
-from ram.config import config_from_dict
 from ram.evaluation.evaluate import (
     evaluate,
     evaluation_streams,
@@ -16,8 +16,7 @@ from ram.evaluation.evaluate import (
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 
-CONFIG = config_from_dict({'model': {
-    'core': 'rnn', 'glimpses': 3, 'core_units': 16, 'scales': 2}}, 'test')
+CONFIG = make_config(model={'core': 'rnn', 'scales': 2})
 
 
 @pytest.fixture
@@ -37,13 +36,13 @@ def streams():
     # Newcombe (1998), Table I, method 3.
     (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605),
     (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)])
-def test_wilson_interval(errors, n, low, high):
+def test_wilson_interval_equals_published_values(errors, n, low, high):
     got = wilson_interval(errors, n)
     assert got[0] == pytest.approx(low, abs=5e-5)
     assert got[1] == pytest.approx(high, abs=5e-5)
 
 
-def test_counts_equal_a_loop(case):
+def test_evaluate_equals_a_loop_over_images(case):
     model, images, labels = case
     result = evaluate(model, images, labels, streams(), batch_size=7)
     first, noise = model.sample_noise(streams(), 23, mean=True)
@@ -68,7 +67,7 @@ def test_counts_equal_a_loop(case):
 
 
 @pytest.mark.parametrize('policy', ['mean', 'sample'])
-def test_batch_size_changes_nothing(case, policy):
+def test_predict_is_independent_of_the_batch_size(case, policy):
     one, two = (predict(case[0], case[1], streams(), policy, size)
                 for size in (4, 50))
     for a, b in zip(one, two):
@@ -76,7 +75,7 @@ def test_batch_size_changes_nothing(case, policy):
         numpy.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_the_mean_policy_has_no_chance_but_the_first_place(case):
+def test_mean_policy_is_random_in_the_first_location_only(case):
     model, images, labels = case
     one, two = (evaluate(model, images, labels, streams()) for _ in range(2))
     assert one.loss == two.loss
@@ -89,7 +88,7 @@ def test_the_mean_policy_has_no_chance_but_the_first_place(case):
             != evaluate(model, images, labels, streams(), 'sample').loss)
 
 
-def test_several_paths_average_probabilities(case):
+def test_evaluate_averages_probabilities_of_several_paths(case):
     model, images, labels = case
     shared = streams()
     paths = [predict(model, images, shared, 'sample').probabilities
@@ -105,7 +104,7 @@ def test_several_paths_average_probabilities(case):
         100 * (mean[-1].argmax(axis=1) != labels).mean())
 
 
-def test_trajectories_show_what_was_measured(case):
+def test_trajectories_are_those_of_the_evaluation(case):
     model, images, labels = case
     seen = predict(model, images, streams())
     shown = trajectories(model, images, labels, [4, 17], streams())
@@ -122,7 +121,7 @@ def test_trajectories_show_what_was_measured(case):
                     images[n:n + 1], trajectory.locations[t][None])[0])
 
 
-def test_no_graph_is_built(case):
+def test_evaluate_builds_no_graph(case):
     model, images, labels = case
     before = F.sum(model.action.logits.W).array
     evaluate(model, images, labels, streams())

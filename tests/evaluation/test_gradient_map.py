@@ -3,9 +3,8 @@ import re
 
 import numpy
 import pytest
-from training_runs import TOP
+from training_runs import TOP, make_config
 
-from ram.config import config_from_dict
 from ram.evaluation.gradient_map import gradient_map, gradient_table
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
@@ -15,10 +14,9 @@ README = os.path.join(TOP, 'README.md')
 
 @pytest.mark.parametrize('core', ['lstm', 'rnn'])
 @pytest.mark.parametrize('reaches_core', [False, True])
-def test_each_term_reaches_its_part(core, reaches_core):
-    config = config_from_dict(
-        {'training': {'reinforce_reaches_core': reaches_core},
-         'model': {'core': core, 'glimpses': 3, 'core_units': 16}}, 'test')
+def test_gradient_map_reaches_the_parts_of_each_term(core, reaches_core):
+    config = make_config({'reinforce_reaches_core': reaches_core},
+                         {'core': core})
     streams = make_streams(0)
     model = build_ram(config, streams['weights'])
     rng = numpy.random.default_rng(0)
@@ -31,7 +29,7 @@ def test_each_term_reaches_its_part(core, reaches_core):
         'baseline': {'baseline'}}
 
 
-def test_the_readme_shows_it():
+def test_gradient_table_is_in_the_readme():
     with open(README, encoding='utf-8') as file:
         shown = re.search('<!-- gradient map -->\n(.*?)\n<!-- /gradient map',
                           file.read(), re.DOTALL)

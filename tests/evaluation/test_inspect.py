@@ -1,4 +1,4 @@
-"""What is computed of a policy, against loops over images."""
+"""Statistics of a policy equal loops over images."""
 
 import json
 import math
@@ -6,10 +6,10 @@ import math
 import chainer
 import numpy
 import pytest
+from training_runs import make_config
 
-from ram.config import config_from_dict
 from ram.data.splits import fixed_canvases, load_splits
-from ram.evaluation import inspect
+from ram.evaluation import inspect, statistics
 from ram.evaluation.evaluate import evaluate, evaluation_streams, predict
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
@@ -18,11 +18,10 @@ TRANSLATED = {'variant': 'translated', 'canvas': [44, 61]}
 
 
 def make_case(variant=TRANSLATED, **model):
-    config = config_from_dict({
-        'data': {'name': 'synthetic', 'train_images': 40, 'validation': 10,
-                 'test_images': 29, **variant},
-        'model': dict({'core': 'rnn', 'glimpses': 3, 'core_units': 16,
-                       'glimpse_units': 16, 'scales': 2}, **model)}, 'test')
+    config = make_config(
+        None, {'core': 'rnn', 'scales': 2, **model},
+        **{'train_images': 40, 'validation': 10, 'test_images': 29,
+           **variant})
     network = build_ram(config, make_streams(1)['weights'])
     network.action.logits.W.array *= 10
     canvases = fixed_canvases(config.data, load_splits(config.data), 'test')
@@ -56,7 +55,7 @@ def test_heat_map_equals_a_loop(corner, size):
                      (corner[0], corner[1] + size[1]),
                      (corner[0] + size[0], corner[1])]
     labels = rng.integers(4, size=400)
-    got = inspect.heat_map(points, labels, 4, corner, size)
+    got = statistics.heat_map(points, labels, 4, corner, size)
     assert (got.left, got.top) == corner
     assert got.cell == math.ceil(max(size) / 30)
     rows, columns = (math.ceil(side / got.cell) for side in size[::-1])
@@ -77,7 +76,7 @@ def test_mean_paths_equal_numpy():
     points = rng.normal(size=(3, 50, 2))
     labels = rng.integers(3, size=50)
     labels[labels == 1] = 2
-    paths = inspect.mean_paths(points, labels, 3)
+    paths = statistics.mean_paths(points, labels, 3)
     for k, chosen in ((0, labels == 0), (2, labels == 2),
                       (3, labels >= 0)):
         for t in range(3):
@@ -92,8 +91,8 @@ def test_mean_paths_equal_numpy():
 def test_saccades_and_deviations_equal_a_loop():
     rng = numpy.random.default_rng(0)
     points, paths = rng.normal(size=(4, 9, 2)), rng.normal(size=(9, 4, 2))
-    lengths = inspect.saccade_lengths(points)
-    got = inspect.deviations(points, paths)
+    lengths = statistics.saccade_lengths(points)
+    got = statistics.deviations(points, paths)
     for n in range(9):
         for t in range(3):
             assert lengths[t, n] == pytest.approx(
@@ -101,7 +100,7 @@ def test_saccades_and_deviations_equal_a_loop():
         assert got[n] == pytest.approx(math.sqrt(sum(
             math.dist(points[t, n], paths[n, t]) ** 2
             for t in (1, 2, 3)) / 3))
-    counts, edges = inspect.saccade_histogram(lengths)
+    counts, edges = statistics.saccade_histogram(lengths)
     assert edges[0] == 0 and edges[-1] == max(lengths.max(), 1)
     for t in range(3):
         for i in range(40):
@@ -111,7 +110,7 @@ def test_saccades_and_deviations_equal_a_loop():
                 or last and length == edges[-1] for length in lengths[t])
 
 
-def test_it_says_what_evaluate_says(case, result):
+def test_inspect_measures_as_evaluate_does(case, result):
     network, canvases, data = case
     want = evaluate(network, canvases.images, canvases.labels,
                     evaluation_streams(data, 'test'), batch_size=7)
@@ -122,10 +121,10 @@ def test_it_says_what_evaluate_says(case, result):
     assert result.loss.mean() == pytest.approx(want.loss)
 
 
-def test_places_and_maps_equal_a_loop(case, result):
+def test_inspect_points_and_maps_equal_a_loop(case, result):
     network, canvases, data = case
     seen = predict(network, canvases.images, evaluation_streams(data, 'test'),
-                batch_size=7)
+                   batch_size=7)
     height, width = 44, 61
     inside = numpy.zeros(3)
     digits = numpy.zeros((11, 28, 28))
@@ -144,13 +143,13 @@ def test_places_and_maps_equal_a_loop(case, result):
     numpy.testing.assert_allclose(result.digits, digits, atol=1e-6)
     from_digit = result.points - canvases.places[:, ::-1]
     numpy.testing.assert_array_equal(
-        result.on_digit.counts, inspect.heat_map(
+        result.on_digit.counts, statistics.heat_map(
             from_digit, canvases.labels, 10, (-14, -14), (56, 56)).counts)
     assert result.on_image.counts.sum() == 3 * 29
     numpy.testing.assert_allclose(result.paths.means[10],
                                   from_digit.mean(axis=1))
     numpy.testing.assert_allclose(
-        result.deviation, inspect.deviations(
+        result.deviation, statistics.deviations(
             from_digit, result.paths.means[canvases.labels]))
 
 
@@ -178,22 +177,22 @@ def test_first_locations_equal_a_loop(case):
     assert len(numpy.unique(got.loss)) == 9
 
 
-def test_a_random_policy_looks_the_same_from_all_first_places():
+def test_first_locations_are_repeatable_for_a_random_policy():
     first = run(make_case(policy='random', glimpses=2)).first
     again = run(make_case(policy='random', glimpses=2)).first
     numpy.testing.assert_array_equal(first.loss, again.loss)
 
 
-def test_progress_ends_with_all(case):
-    told = []
-    run(case, progress=lambda *done: told.append(done))
-    assert {total for _, total in told} == {29 + 4 * 5}
-    done = [done for done, _ in told]
+def test_inspect_progress_ends_with_all_images(case):
+    calls = []
+    run(case, progress=lambda *done: calls.append(done))
+    assert {total for _, total in calls} == {29 + 4 * 5}
+    done = [done for done, _ in calls]
     assert done == sorted(done) and done[-1] == 29 + 4 * 5
     assert len(done) == 5 + 4
 
 
-def test_notable(result):
+def test_notable_orders_by_loss_and_deviation(result):
     chosen = inspect.notable(result, 4)
     assert chosen['first'] == [0, 1, 2, 3]
     for kind, of in (('hardest', result.loss), ('oddest', result.deviation)):
@@ -204,23 +203,23 @@ def test_notable(result):
 
 
 def test_numbers_are_json(result):
-    told = json.loads(json.dumps(inspect.numbers(result),
+    values = json.loads(json.dumps(inspect.numbers(result),
                                  allow_nan=False))
-    assert told['error'] == result.evaluation.error
-    assert numpy.sum(told['heat_image']['counts']) == 3 * 29
+    assert values['error'] == result.evaluation.error
+    assert numpy.sum(values['heat_image']['counts']) == 3 * 29
     absent = set(range(10)).difference(result.labels.tolist())
     for k in range(10):
-        assert (told['paths']['means'][k][0][0] is None) == (k in absent)
-    assert told['saccades']['median'] == pytest.approx(
+        assert (values['paths']['means'][k][0][0] is None) == (k in absent)
+    assert values['saccades']['median'] == pytest.approx(
         [sorted(row)[14] for row in result.saccades])
-    assert len(told['first_location']['error']) == 2
+    assert len(values['first_location']['error']) == 2
 
 
-def test_one_glimpse_without_a_canvas():
+def test_inspect_accepts_one_glimpse_without_a_canvas():
     result = run(make_case({}, glimpses=1))
     assert result.on_digit is None and result.inside is None
     assert result.saccades.shape == (0, 29) and not result.deviation.any()
     assert inspect.notable(result, 3)['oddest'] == []
-    told = json.loads(json.dumps(inspect.numbers(result),
+    values = json.loads(json.dumps(inspect.numbers(result),
                                  allow_nan=False))
-    assert told['heat_digit'] is None and told['saccades']['median'] == []
+    assert values['heat_digit'] is None and values['saccades']['median'] == []

@@ -1,27 +1,24 @@
-import importlib.util
 import os
 
 import numpy
 import pytest
 from PIL import Image
+from training_runs import TOP, make_config
 
-from ram.config import config_from_dict
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluation_streams, trajectories
 from ram.evaluation.gradient_map import gradient_map
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 from ram.visualizations.architecture import (
+    Sizes,
     draw_glimpse_network,
     draw_gradients,
     draw_sensor,
     draw_unrolled,
     save_figure,
-    sizes_of,
 )
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 RNG = numpy.random.default_rng(0)
 IMAGES = RNG.random((16, 1, 40, 50), 'float32')
 LABELS = RNG.integers(7, size=16).astype('int32')
@@ -29,12 +26,11 @@ AT = numpy.array([0.3, -0.4], 'float32')
 
 
 def make(training=None, **model):
-    config = config_from_dict({
-        'data': {'classes': 7, 'image_size': [40, 50]},
-        'training': training or {},
-        'model': {'glimpses': 3, 'core_units': 11, 'glimpse_units': 12,
-                  'what_units': 13, 'where_units': 14, 'location_units': 15,
-                  'glimpse_size': 6, 'scales': 2, **model}}, 'test')
+    config = make_config(
+        training, {'core_units': 11, 'glimpse_units': 12, 'what_units': 13,
+                   'where_units': 14, 'location_units': 15, 'glimpse_size': 6,
+                   'scales': 2, **model},
+        name='npz', file='x', channels=1, classes=7, image_size=[40, 50])
     return build_ram(config, make_streams(0)['weights']), config
 
 
@@ -69,28 +65,28 @@ def words_of(ax):
     ({'location_units': 0}, 'network', '15 hidden, 2 out', '2 out'),
     ({'glimpses': 6}, 'network', 'glimpse 2', 'glimpse 6'),
     ({'std': 0.3}, 'gradients', 'l ~ N(μ, 0.1²)', 'l ~ N(μ, 0.3²)')])
-def test_sizes_are_the_networks(changed, name, before, after):
+def test_figures_show_the_sizes_of_the_network(changed, name, before, after):
     old, new = (words_of(draw(*make(**model))[name])
                 for model in ({}, changed))
     assert before in old and after not in old
     assert after in new and (before not in new or changed == {'glimpses': 6})
 
 
-def test_sizes_are_read_off_the_links_and_not_the_configuration():
+def test_sizes_are_those_of_the_links():
     model, _ = make()
     other, _ = make(core='rnn', core_units=77)
     model.core = other.core
-    sizes = sizes_of(model)
+    sizes = Sizes(model)
     assert (sizes.core, sizes.state) == ('RNN', 77)
     assert (sizes.retina, sizes.channels, sizes.patches) == (72, 1, (6, 12))
 
 
-def test_classes_are_told():
+def test_unrolled_shows_the_number_of_classes():
     assert '7 classes' in words_of(draw(*make())['network'])
 
 
 @pytest.mark.parametrize('glimpses', [2, 4, 5, 9])
-def test_network_over_time(glimpses):
+def test_unrolled_shows_the_first_and_last_glimpses(glimpses):
     ax = draw(*make(glimpses=glimpses))['network']
     shown = [int(w.split()[1]) for w in words_of(ax) if w[:8] == 'glimpse '
              and w.split()[1].isdigit()]
@@ -99,7 +95,7 @@ def test_network_over_time(glimpses):
     assert len(ax.figure.axes) == 1 + len(shown)  # a scene for each
 
 
-def test_the_patches_are_those_of_the_sensor():
+def test_sensor_shows_the_patches_of_the_sensor():
     model, _ = make(scales=2)
     ax = draw_sensor(model, IMAGES[0], AT)
     image, *pairs = [drawn.get_array()[:, :, 0] / 255 for drawn in ax.images]
@@ -113,8 +109,8 @@ def test_the_patches_are_those_of_the_sensor():
 
 
 def gradients(ax):
-    """Colours of the thick arrows and of the cuts, with their numbers."""
-    arrows, cuts = {}, {}
+    """Colours of the thick arrows and of the barriers, with their numbers."""
+    arrows, barriers = {}, {}
     for text in ax.texts:
         arrow = getattr(text, 'arrow_patch', None)
         if arrow is not None and arrow.get_linewidth() == 3:
@@ -123,14 +119,14 @@ def gradients(ax):
     for line in ax.lines:
         if line.get_linewidth() == 2.2:
             colour = line.get_color()
-            cuts[colour] = cuts.get(colour, 0) + 1
-    return sorted(arrows.values()), sorted(cuts.values())
+            barriers[colour] = barriers.get(colour, 0) + 1
+    return sorted(arrows.values()), sorted(barriers.values())
 
 
-def test_gradients_are_those_that_were_found():
+def test_gradients_are_those_of_the_map():
     # Each colour once in the legend. Cross-entropy: to action network, core
-    # and glimpse network; the two others go no farther than one part, where
-    # two strokes cut them off, as two in the legend explain.
+    # and glimpse network; the two others stop at a barrier of two strokes
+    # before the core, which the legend explains.
     assert gradients(draw(*make())['gradients']) == ([2, 2, 4], [2, 2, 2])
     model, config = make({'reinforce_reaches_core': True})
     assert gradients(draw(model, config)['gradients']) == ([2, 4, 4], [2, 2])
@@ -139,7 +135,7 @@ def test_gradients_are_those_that_were_found():
 @pytest.mark.parametrize('model', [
     {}, {'glimpses': 6, 'scales': 3, 'glimpse_size': 12},
     {'scales': 1, 'core': 'rnn', 'location_units': 0}])
-def test_files(tmp_path, model):
+def test_save_figure_writes_small_files_with_a_border(tmp_path, model):
     for name, ax in draw(*make(**model)).items():
         path = str(tmp_path / f'{name}.png')
         save_figure(path, ax)
@@ -147,12 +143,12 @@ def test_files(tmp_path, model):
         with Image.open(path) as image:
             assert image.width == 1800
             raster = numpy.array(image.convert('RGB'))
-        # No text and no box is cut off.
+        # The border is white: no text and no box is clipped.
         for edge in (raster[:2], raster[-2:], raster[:, :2], raster[:, -2:]):
             assert (edge == 255).all(), name
 
 
-def test_texts_do_not_overlap():
+def test_figures_have_no_overlapping_texts():
     for name, ax in draw(*make(glimpses=6, core_units=1024,
                                glimpse_units=1024, what_units=1024,
                                where_units=1024)).items():
@@ -166,11 +162,9 @@ def test_texts_do_not_overlap():
                 assert not box.overlaps(its), (name, words, other)
 
 
-def test_the_script_draws_them_without_mnist(tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location(
-        'make_media', os.path.join(TOP, 'scripts', 'make_media.py'))
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_make_media_draws_without_mnist(load_script, tmp_path, monkeypatch,
+                                        capsys):
+    script = load_script('make_media')
     load = script.load_splits
 
     def offline(data, root=None):

@@ -8,7 +8,7 @@ from ram.visualizations import draw_preview, save_preview
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3])
-def test_each_image_pixel_by_pixel(channels):
+def test_preview_draws_each_pixel(channels):
     images = numpy.random.default_rng(0).random((13, channels, 12, 20),
                                                 'float32')
     axes = draw_preview(images, range(13))
@@ -29,7 +29,7 @@ def test_each_image_pixel_by_pixel(channels):
         assert_allclose(drawn, image.transpose(1, 2, 0), atol=1 / 255)
 
 
-def test_labels_stand_above_their_images():
+def test_preview_puts_labels_above_images():
     images = numpy.zeros((3, 1, 5, 5), 'float32')
     axes = draw_preview(images, ['cat', 'a very long name of a class', 7])
     assert [ax.texts[0].get_text() for ax in axes] == [
@@ -42,7 +42,7 @@ def test_labels_stand_above_their_images():
 
 @pytest.mark.parametrize('shape', [(1, 1, 28, 28), (40, 3, 7, 30),
                                    (2, 1, 400, 300)])
-def test_file(tmp_path, shape):
+def test_save_preview_writes_a_png_with_a_border(tmp_path, shape):
     path = str(tmp_path / 'a.png')
     images = numpy.ones(shape, 'float32') / 2
     title = 'cluttered: 4 patches for $5'
@@ -61,13 +61,13 @@ def test_file(tmp_path, shape):
 @pytest.mark.parametrize('name, match', [
     ('a.gif', r'end in \.png'), ('a', r'end in \.png'),
     ('missing/a.png', 'cannot be written')])
-def test_bad_path(tmp_path, name, match):
+def test_save_preview_refuses_bad_paths(tmp_path, name, match):
     with pytest.raises(RamError, match=match) as error:
         save_preview(str(tmp_path / name), numpy.zeros((1, 1, 4, 4)), [0])
     assert name in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_draw(tmp_path):
+def test_save_preview_refuses_no_images(tmp_path):
     with pytest.raises(RamError, match='no image'):
         save_preview(str(tmp_path / 'a.png'), numpy.zeros((0, 1, 4, 4)), [])

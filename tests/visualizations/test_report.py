@@ -65,7 +65,7 @@ def pixels(uri):
         return numpy.array(image.convert('RGB'))
 
 
-def test_the_page_loads_nothing(saved):
+def test_report_loads_nothing(saved):
     folder, files, _ = saved
     page = (folder / 'index.html').read_text('utf-8')
     assert 'http:' not in page and 'https:' not in page
@@ -85,13 +85,13 @@ def test_the_page_loads_nothing(saved):
         assert 'data:image/png;base64,' + content in on_page
 
 
-def test_what_is_played_is_what_was_seen(saved):
+def test_report_plays_the_given_trajectories(saved):
     folder, _, examples = saved
     reader = Reader((folder / 'index.html').read_text('utf-8'))
-    told = json.loads(reader.content)['examples']
-    assert [(t['kind'], t['index']) for t in told] == [
+    played = json.loads(reader.content)['examples']
+    assert [(p['kind'], p['index']) for p in played] == [
         (kind, index) for kind, index, _ in examples]
-    for data, (_, _, seen) in zip(told, examples):
+    for data, (_, _, seen) in zip(played, examples):
         numpy.testing.assert_array_equal(pixels(data['image']),
                                          sheet.picture(seen.image))
         retina = pixels(data['retina'])
@@ -110,44 +110,45 @@ def test_what_is_played_is_what_was_seen(saved):
                                       atol=1e-4)
 
 
-def test_numbers_and_table(saved):
+def test_report_table_has_the_numbers(saved):
     folder, files, _ = saved
     assert files[:2] == [str(folder / 'index.html'),
                          str(folder / 'inspect.json')]
-    told = json.loads((folder / 'inspect.json').read_text())
-    assert told['checkpoint'] == 'a</script><b>.npz' and told['n'] == 60
+    values = json.loads((folder / 'inspect.json').read_text())
+    assert values['checkpoint'] == 'a</script><b>.npz' and values['n'] == 60
     page = (folder / 'index.html').read_text('utf-8')
     rows = [re.findall('<t[hd]>(.*?)</t[hd]>', row)
             for row in re.findall('<tr>(.*?)</tr>', page)]
     assert [len(row) for row in rows] == [4, 4, 4, 4]
-    assert rows[1][1:] == [f'{100 - e:.2f}' for e in told['error_by_glimpse']]
+    assert rows[1][1:] == [f'{100 - e:.2f}' for e in values['error_by_glimpse']]
     assert rows[3][1:] == ['50.0'] * 3
 
 
-def test_colours_and_many_classes(made, tmp_path):
+def test_report_limits_classes_and_shows_colours(made, tmp_path):
     seen = trajectory(5, classes=25, channels=3)
     save_inspection(str(tmp_path), made(classes=25, canvas=False),
                     [('first', 0, seen)], [5, 10],
                     {'checkpoint': 'a.npz', 'split': 'test'},
                     [f'class {k} </script>' for k in range(25)])
     reader = Reader((tmp_path / 'index.html').read_text('utf-8'))
-    told = json.loads(reader.content)
-    assert told['names'][7] == 'class 7 </s\u2026'
-    data, = told['examples']
-    numpy.testing.assert_array_equal(pixels(data['image']),
+    data = json.loads(reader.content)
+    assert data['names'][7] == 'class 7 </s\u2026'
+    example, = data['examples']
+    numpy.testing.assert_array_equal(pixels(example['image']),
                                      sheet.picture(seen.image))
-    assert 10 <= len(data['classes']) <= 11 and seen.label in data['classes']
-    assert set(data['guesses']) <= set(range(25))
+    assert 10 <= len(example['classes']) <= 11
+    assert seen.label in example['classes']
+    assert set(example['guesses']) <= set(range(25))
 
 
 PLAYED = '''
 const said = [];
 addEventListener('error', event => said.push(event.message));
-const tell = () => said.push(at('said').textContent);
+const note = () => said.push(at('said').textContent);
 const press = key => document.body.dispatchEvent(
   new KeyboardEvent('keydown', { key, bubbles: true }));
-tell(); at('forth').click(); tell(); press('ArrowRight'); tell();
-press('ArrowRight'); tell(); at('back').click(); tell();
+note(); at('forth').click(); note(); press('ArrowRight'); note();
+press('ArrowRight'); note(); at('back').click(); note();
 press('n'); said.push(at('where').textContent);
 press('n'); said.push(at('where').textContent);
 at('kind').value = 'hardest'; at('kind').dispatchEvent(new Event('change'));
@@ -159,7 +160,7 @@ document.title = 'said ' + JSON.stringify(said);
 
 
 @pytest.mark.skipif(not CHROMIUM, reason='no Chromium')
-def test_its_controls_in_a_browser(saved, tmp_path):
+def test_report_controls_work_in_a_browser(saved, tmp_path):
     folder, _, examples = saved
     page = (folder / 'index.html').read_text('utf-8')
     head, script, tail = page.rpartition('</script>')
@@ -177,7 +178,7 @@ def test_its_controls_in_a_browser(saved, tmp_path):
     said = json.loads(re.search('<title>said (.*?)</title>',
                                 done.stdout).group(1))
     guesses = examples[0][2].probabilities.argmax(axis=1)
-    assert said == [f'glimpse {t + 1} of 3: takes it for {guesses[t]}'
+    assert said == [f'glimpse {t + 1} of 3: predicted {guesses[t]}'
                     for t in (0, 1, 2, 2, 1)] + [
         '2 of 2: image 1, class 1', '1 of 2: image 0, class 0',
         '1 of 1: image 7, class 2', 'Pause', 'Play']

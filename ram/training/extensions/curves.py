@@ -1,14 +1,17 @@
 """Loss and error over the epochs, as pictures."""
 
 import os
+from typing import Any, Dict, List
 
 from chainer.training import extension
+from chainer.training.extensions import LogReport
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ram.files import replacing
 from ram.training.extensions.pace import Pace
 from ram.visualizations import sheet
-from ram.visualizations.trajectories import GUESS, SCALE_COLOURS
+from ram.visualizations.colours import GUESS, SCALE_COLOURS
 
 _SHARE = 1 / 50  # of the time of the training, for drawing both
 _WIDTH, _HEIGHT = 520, 320
@@ -19,55 +22,52 @@ _LINES = (('main/', 'training, mean over the epoch', SCALE_COLOURS[0]),
 class Curves(extension.Extension):
     """Draws ``loss.png`` and ``error.png`` from the log.
 
-    They are drawn anew as often as that takes no more than a fiftieth of the
-    time, and at the end.
+    It draws as often as that takes at most a fiftieth of the time, and at the
+    end. It stands in for Chainer's ``PlotReport``, which keeps its own log.
 
     Args:
-        report (chainer.training.extensions.LogReport): Its log, an entry an
-            epoch. It is to be an extension before this one.
-        out (str): Run folder.
+        report: The log, an entry an epoch; an extension before this one.
+        out: Run folder.
 
     """
 
     trigger = 1, 'epoch'
     priority = extension.PRIORITY_READER
 
-    def __init__(self, report, out):
+    def __init__(self, report: LogReport, out: str):
         self._report = report
         self._out = out
         self._pace = Pace(_SHARE)
-        self._drawn = None  # the newest epoch in the pictures
+        self._newest = None  # epoch in the pictures
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         if self._pace.due():
-            self._draw()
+            self.write()
 
-    def finalize(self):
+    def finalize(self) -> None:
         log = self._report.log
-        if log and log[-1]['epoch'] != self._drawn:
-            self._draw()
+        if log and log[-1]['epoch'] != self._newest:
+            self.write()
 
-    def _draw(self):
+    def write(self) -> None:
+        """Draws both pictures."""
         log = self._report.log
         with self._pace:
             for name, unit in (('loss', 'nats'), ('error', '%')):
                 figure = draw_curve(log, name, unit).figure
                 with replacing(os.path.join(self._out, f'{name}.png')) as file:
                     sheet.save_png(figure, file)
-        self._drawn = log[-1]['epoch']
+        self._newest = log[-1]['epoch']
 
 
-def draw_curve(log, name, unit):
-    """Draws what a log tells of one figure, in training and in validation.
+def draw_curve(log: List[Dict[str, float]], name: str, unit: str) -> Axes:
+    """Draws a value of a log in training and validation, on a new figure.
 
     Args:
-        log (list of dict): Entries with ``epoch``, ``main/NAME`` and, where it
-            was measured, ``validation/main/NAME``.
-        name (str): What to draw.
-        unit (str): Its unit.
-
-    Returns:
-        matplotlib.axes.Axes: Epochs along x, of a figure of their own.
+        log: Entries with ``epoch``, ``main/NAME`` and, where it was measured,
+            ``validation/main/NAME``.
+        name: What to draw.
+        unit: Its unit.
 
     """
     figure = sheet.new_figure(_WIDTH, _HEIGHT, pixels=2)

@@ -6,34 +6,34 @@ import time
 
 
 class Pace:
-    """Says when something slow may be done again.
+    """Limits slow work to a share of the time.
 
-    What is done within ``with pace:`` is timed; :meth:`due` then says no until
-    so much other time has passed that it took no more than its share::
+    The block ``with pace:`` is timed; :meth:`due` then is False until enough
+    other time has passed::
 
         if pace.due():
             with pace:
                 draw()
 
     Args:
-        share (float): Of the time, above 0 and below 1.
+        share: Of the time, above 0 and below 1.
 
     """
 
-    def __init__(self, share):
+    def __init__(self, share: float):
         self._share = share
         self._start = self._next = -math.inf
 
-    def due(self):
-        """Whether it is time again (bool); at first it is."""
+    def due(self) -> bool:
+        """Whether to do the work now; True at first."""
         return time.monotonic() >= self._next
 
-    def __enter__(self):
+    def __enter__(self) -> 'Pace':
         self._start = time.monotonic()
         return self
 
-    def __exit__(self, *_):
-        # A figure's parts hold each other, and would stay.
+    def __exit__(self, *_: object) -> None:
+        # A figure's parts refer to each other, so only this frees them.
         gc.collect()
         end = time.monotonic()
         self._next = end + (end - self._start) / self._share

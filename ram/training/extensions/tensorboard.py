@@ -1,10 +1,13 @@
-"""A training's curves, gradients and glimpses for TensorBoard."""
+"""Curves, gradient norms and glimpses of a training for TensorBoard."""
 
 import os
+from typing import Any, Dict, Optional
 
+import chainer
 from chainer.training import extension
 
 from ram.errors import RamError
+from ram.training.extensions.trajectory_film import Examples
 
 FOLDER = 'tensorboard'  # in the run folder
 
@@ -12,26 +15,24 @@ FOLDER = 'tensorboard'  # in the run folder
 class TensorBoard(extension.Extension):
     """Writes each epoch for TensorBoard, into the run folder.
 
-    Scalars are those of the log: loss and its terms, error, learning rate,
-    and statistics of the locations, means over the epoch. To them come the
-    gradient's norms at its last iteration. A picture shows the paths over a
-    few validation images. It looks on and changes nothing of the training.
+    Scalars are those of the log, and the norms of the gradient at the last
+    iteration of the epoch. A picture shows the paths over a few validation
+    images. The training does not change.
 
     Args:
-        model (chainer.Chain): The network that learns; a norm for each of its
-            parts.
-        examples (ram.training.extensions.trajectory_film.Examples): What the picture shows; None
-            for a network that takes no glimpses.
-        out (str): Run folder.
+        model: The network that learns; a norm for each of its parts.
+        examples: What the picture shows; None for a baseline.
+        out: Run folder.
 
     Raises:
-        RamError: Where tensorboardX is missing.
+        RamError: If tensorboardX is missing.
 
     """
 
     priority = extension.PRIORITY_READER - 1  # after the log's
 
-    def __init__(self, model, examples, out):
+    def __init__(self, model: chainer.Chain, examples: Optional[Examples],
+                 out: str):
         require_tensorboard()
         self._model = model
         self._examples = examples
@@ -39,20 +40,19 @@ class TensorBoard(extension.Extension):
         self._writer = None
 
     @staticmethod
-    def trigger(trainer):
+    def trigger(trainer: Any) -> bool:
         """Whether an epoch has ended; unlike Chainer's, without a state."""
         return trainer.updater.is_new_epoch
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: Any) -> None:
         from tensorboardX import SummaryWriter
-        # What a process wrote that was killed after its last snapshot is not
-        # shown twice. A file is named by the second it was made in, in which
-        # another may have been.
+        # purge_step voids what a killed process wrote after its last
+        # snapshot. The suffix distinguishes files of the same second.
         epoch = trainer.updater.epoch
         self._writer = SummaryWriter(self._folder, purge_step=epoch + 1,
                                      filename_suffix=f'.epoch{epoch}')
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: Any) -> None:
         entry = trainer.get_extension('LogReport').log[-1]
         epoch = entry['epoch']
         for key, value in entry.items():
@@ -61,19 +61,19 @@ class TensorBoard(extension.Extension):
         for part, norm in gradient_norms(self._model).items():
             self._writer.add_scalar(f'gradient_norm/{part}', norm, epoch)
         if self._examples is not None:
-            picture = self._examples.draw(self._examples.look(), epoch,
+            picture = self._examples.draw(self._examples.predict(), epoch,
                                           entry.get('validation/main/error'))
             self._writer.add_image('glimpses', picture, epoch,
                                    dataformats='HWC')
         self._writer.flush()
 
-    def finalize(self):
+    def finalize(self) -> None:
         if self._writer is not None:
             self._writer.close()
 
 
 def _tag(key):
-    """A name of the log, so that what belongs in one chart stands together."""
+    """A name that shows training and validation in one chart."""
     name = key.split('main/')[-1]
     if name not in ('loss', 'error'):
         return name
@@ -81,18 +81,11 @@ def _tag(key):
                    else '/training')
 
 
-def gradient_norms(model):
-    """The norm of the last gradient of each part of a network.
+def gradient_norms(model: chainer.Chain) -> Dict[str, float]:
+    """The norm of the last gradient of each part of a network, by name.
 
-    It is that of this process's share of the batch, before it is clipped.
-
-    Args:
-        model (chainer.Chain): After a backward pass.
-
-    Returns:
-        dict of str to float: By the name of the part; 0 where no term of the
-        loss reached it.
-
+    It is that of this process's share of the batch, before clipping; 0 for a
+    part that no term of the loss reaches.
     """
     norms = {}
     for part in model.children():
@@ -102,15 +95,10 @@ def gradient_norms(model):
     return norms
 
 
-def require_tensorboard():
-    """Makes sure that TensorBoard's files can be written.
-
-    Raises:
-        RamError: Where they cannot.
-
-    """
+def require_tensorboard() -> None:
+    """Raises a RamError if tensorboardX is missing."""
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
         raise RamError('--tensorboard: needs tensorboardX: python -m pip '
-                       'install tensorboardX')
+                       'install tensorboardX') from None

@@ -25,7 +25,7 @@ def picture(path):
         return numpy.array(image)
 
 
-def test_the_curves_are_those_of_the_log(tmp_path):
+def test_curves_are_those_of_the_log(tmp_path):
     config = config_from_dict(
         {**make_config({'epochs': 5}).as_dict(), 'evaluation': {'every': 2}},
         'test')
@@ -45,19 +45,19 @@ def test_the_curves_are_those_of_the_log(tmp_path):
             picture(tmp_path / f'{name}.png'))
 
 
-def test_without_validation_there_is_one_line():
+def test_draw_curve_without_validation_has_one_line():
     ax = draw_curve([{'epoch': 1, 'main/error': 9.}], 'error', '%')
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 9]]]
     assert ax.lines[0].get_marker() == '.'  # a line of one point is not seen
 
 
-def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
-    now, drawn = [1000.0], []
+def test_curves_take_a_fiftieth_of_the_time(tmp_path, monkeypatch):
+    now, calls = [1000.0], []
     draw = curves.draw_curve
 
     def slow(log, name, unit):
         now[0] += 1
-        drawn.append((name, log[-1]['epoch']))
+        calls.append((name, log[-1]['epoch']))
         return draw(log, name, unit)
 
     monkeypatch.setattr(time, 'monotonic', lambda: now[0])
@@ -69,7 +69,7 @@ def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
         report.log.append(entry(epoch))
         extension(None)
     # Two seconds, so a hundred of rest.
-    assert [epoch for name, epoch in drawn if name == 'loss'] == [1, 11]
+    assert [epoch for name, epoch in calls if name == 'loss'] == [1, 11]
     extension.finalize()
     extension.finalize()
-    assert drawn[-2:] == [('loss', 14), ('error', 14)] and len(drawn) == 6
+    assert calls[-2:] == [('loss', 14), ('error', 14)] and len(calls) == 6

@@ -34,11 +34,11 @@ def events_of(out):
 
 
 def values_of(out):
-    """What TensorBoard shows, by name and step; nothing may be there twice."""
+    """What TensorBoard shows, by name and step, each once."""
     shown = {}
     for file in events_of(out):
         for event in file:
-            if event.session_log.status == 1:  # start: later steps are void
+            if event.session_log.status == 1:  # start: voids later steps
                 shown = {key: value for key, value in shown.items()
                          if key[1] < event.step}
             for value in event.summary.value:
@@ -48,7 +48,7 @@ def values_of(out):
     return shown
 
 
-def test_it_changes_nothing_of_the_training(tmp_path):
+def test_tensorboard_does_not_change_the_training(tmp_path):
     config = make_config({'average': 0.9})
     train(config, tmp_path / 'without')
     outcome = train(config, tmp_path / 'with', tensorboard=True)
@@ -56,7 +56,7 @@ def test_it_changes_nothing_of_the_training(tmp_path):
     assert str(tmp_path / 'with' / 'tensorboard') in outcome.files
 
 
-def test_what_is_shown(tmp_path):
+def test_tensorboard_shows_log_norms_and_glimpses(tmp_path):
     train(make_config({'epochs': 2}), tmp_path / 'run', tensorboard=True)
     shown = values_of(tmp_path / 'run')
     log = log_of(tmp_path / 'run')
@@ -91,7 +91,7 @@ def test_what_is_shown(tmp_path):
 
 @pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('policy', ['learned', 'frozen'])
-def test_gradient_norms(tmp_path, policy):
+def test_tensorboard_norms_are_those_of_the_gradient(tmp_path, policy):
     config = make_config({'epochs': 1, 'clip': None}, {'policy': policy})
     trainer, *_ = begin(config, tmp_path / 'run', tensorboard=True)
     trainer.run(show_loop_exception_msg=False)
@@ -111,7 +111,7 @@ def test_gradient_norms(tmp_path, policy):
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
+def test_tensorboard_of_a_killed_run_shows_each_epoch_once(tmp_path, monkeypatch):
     config = make_config({'epochs': 4})
     train(config, tmp_path / 'whole', tensorboard=True)
     # All within a second, by which tensorboardX names its files.
@@ -140,7 +140,7 @@ def test_a_resumed_run_goes_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_it_may_begin_with_a_resumed_run(tmp_path, monkeypatch, recwarn):
+def test_tensorboard_may_begin_with_a_resumed_run(tmp_path, monkeypatch, recwarn):
     config = make_config()
     with monkeypatch.context() as patch:
         call = StopTrigger.__call__
@@ -158,7 +158,7 @@ def test_it_may_begin_with_a_resumed_run(tmp_path, monkeypatch, recwarn):
     assert not [w for w in recwarn if 'IntervalTrigger' in str(w.message)]
 
 
-def test_a_baseline_has_no_glimpses(tmp_path):
+def test_tensorboard_of_a_baseline_has_no_glimpses(tmp_path):
     config = make_config({'epochs': 1}, {'network': 'conv', 'units': 8})
     train(config, tmp_path / 'run', tensorboard=True)
     tags = {tag for tag, _ in values_of(tmp_path / 'run')}
@@ -166,18 +166,17 @@ def test_a_baseline_has_no_glimpses(tmp_path):
     assert any(tag.startswith('gradient_norm/') for tag in tags)
 
 
-def test_without_tensorboardx(tmp_path, monkeypatch, capsys):
+def test_tensorboard_names_a_missing_package(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)
     (tmp_path / 'c.yaml').write_text(make_config().to_yaml())
     assert main(['train', str(tmp_path / 'c.yaml'), '--out',
                  str(tmp_path / 'run'), '--tensorboard']) == 2
-    told = capsys.readouterr().err
-    assert told == ('ram: --tensorboard: needs tensorboardX: python -m pip '
+    assert capsys.readouterr().err == ('ram: --tensorboard: needs tensorboardX: python -m pip '
                     'install tensorboardX\n')
     assert not (tmp_path / 'run').exists()
 
 
-def test_by_command(tmp_path, capsys):
+def test_tensorboard_works_by_command(tmp_path, capsys):
     (tmp_path / 'c.yaml').write_text(make_config({'epochs': 1}).to_yaml())
     out = tmp_path / 'run'
     assert main(['train', str(tmp_path / 'c.yaml'), '--out', str(out),

@@ -30,16 +30,16 @@ def frames_of(path):
 
 
 def picture_of(name, config):
-    """Drawn from a checkpoint alone, as the film must have shown it."""
+    """The frame that a checkpoint alone gives."""
     kept = checkpoint.load_checkpoint(str(name))
     splits = load_splits(config.data)
     images, labels = fixed_canvases(config.data, splits, 'validation')[:2]
     examples = Examples(kept.model, images, labels, config)
-    return examples.draw(examples.look(), kept.metrics['epoch'],
+    return examples.draw(examples.predict(), kept.metrics['epoch'],
                          kept.metrics['validation_error']).astype(int)
 
 
-def test_a_frame_for_each_measured_epoch(tmp_path):
+def test_film_has_a_frame_for_each_measured_epoch(tmp_path):
     config = config_from_dict(
         {**make_config({'epochs': 5, 'average': 0.5,
                         'learning_rate': 0.03}).as_dict(),
@@ -58,7 +58,7 @@ def test_a_frame_for_each_measured_epoch(tmp_path):
         'extensions/Trajectories/epoch'].tolist() == [2, 4, 5]
 
 
-def test_a_resumed_run_makes_the_same_film(tmp_path, monkeypatch):
+def test_film_of_a_resumed_run_is_the_same(tmp_path, monkeypatch):
     config = make_config(variant='translated', canvas=32)
     train(config, tmp_path / 'whole')
     call = StopTrigger.__call__
@@ -79,7 +79,7 @@ def test_a_resumed_run_makes_the_same_film(tmp_path, monkeypatch):
     assert len(frames_of(tmp_path / 'whole' / 'trajectories.gif')[0]) == 3
 
 
-def test_a_snapshot_of_a_program_without_films_is_gone_on_with(
+def test_film_resumes_from_a_snapshot_without_records(
         tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Trajectories, 'serialize', lambda *args: None)
@@ -90,7 +90,7 @@ def test_a_snapshot_of_a_program_without_films_is_gone_on_with(
     assert len(frames_of(tmp_path / 'run' / 'trajectories.gif')[0]) == 1
 
 
-def test_a_baseline_looks_nowhere(tmp_path):
+def test_film_is_left_out_for_a_baseline(tmp_path):
     config = make_config({'epochs': 1}, {'network': 'fc', 'units': 8})
     outcome = train(config, tmp_path / 'run')
     assert 'trajectories.gif' not in os.listdir(tmp_path / 'run')
@@ -98,7 +98,7 @@ def test_a_baseline_looks_nowhere(tmp_path):
 
 
 @pytest.mark.parametrize('limit', [2, 5, 32])
-def test_few_frames_spread_over_the_run(limit):
+def test_thin_spreads_few_records_over_the_run(limit):
     class Record:
         def __init__(self, number):
             self.number = number
@@ -113,12 +113,12 @@ def test_few_frames_spread_over_the_run(limit):
         gaps = numpy.diff(numbers)
         assert len(set(gaps[:-1])) <= 1 and (len(gaps) < 2
                                              or gaps[-1] <= gaps[0])
-        # Not fewer than need be.
+        # Not fewer than necessary.
         assert len(numbers) == count or len(numbers) >= limit / 2
 
 
 class Stub:
-    """Examples that look at random, and a clock that they take a second of."""
+    """Examples at random locations, and a clock: drawing takes a second."""
 
     def __init__(self, monkeypatch, scales=1):
         self.now, self.writes, self.epoch = 1000.0, [], 0
@@ -126,11 +126,11 @@ class Stub:
         images = self._rng.random((4, 1, 60, 60), 'float32')
         images[:, :, 30:] = images[:, :, :, 30:] = 0  # a quarter of noise
         self._images = images
-        self._class_names = None
-        self._patch_sizes = [12 * 2 ** j for j in range(scales)]
+        self._examples = Examples(None, images, None, make_config(
+            None, {'glimpse_size': 12, 'scales': scales}))
         monkeypatch.setattr(time, 'monotonic', lambda: self.now)
 
-    def look(self):
+    def predict(self):
         return [Trajectory(image, None,
                            self._rng.uniform(-1, 1, (6, 2)).astype('float32'),
                            self._rng.random((1, 10), 'float32'), 3)
@@ -140,7 +140,7 @@ class Stub:
         self.now += 1
         if not self.writes or self.writes[-1] != self.epoch:
             self.writes.append(self.epoch)
-        return Examples.draw(self, seen, epoch, error)
+        return self._examples.draw(seen, epoch, error)
 
     def train(self, film, epochs, seconds):
         """Goes through epochs of so many seconds."""
@@ -157,7 +157,7 @@ class Stub:
         film.finalize()
 
 
-def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
+def test_film_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     stub = Stub(monkeypatch)
     stub.train(Trajectories(stub, str(tmp_path)), 20, 10)
     # A frame: a second, so 50 of rest; then six frames and 300; the others.
@@ -165,7 +165,7 @@ def test_drawing_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     assert len(frames_of(tmp_path / 'trajectories.gif')[0]) == 11
 
 
-def test_the_film_of_a_long_run_is_small(tmp_path, monkeypatch):
+def test_film_of_a_long_run_is_small(tmp_path, monkeypatch):
     stub = Stub(monkeypatch, scales=3)
     stub.train(Trajectories(stub, str(tmp_path)), 36, 30)
     path = tmp_path / 'trajectories.gif'
