@@ -116,14 +116,14 @@ def read_arrays(path, kind):
                 'the program')
     except RamError:
         raise
-    except FileNotFoundError:
-        raise RamError(f'{path}: no such file; {_REMEDY[kind]}')
+    except FileNotFoundError as error:
+        raise RamError(f'{path}: no such file; {_REMEDY[kind]}') from error
     except OSError as error:
         raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
-                       + _REMEDY[kind])
+                       + _REMEDY[kind]) from error
     except DAMAGED as error:
         raise RamError(f'{path}: damaged or not a {kind} ({error!s:.80}); '
-                       + _REMEDY[kind])
+                       + _REMEDY[kind]) from error
     if _checksum(arrays) != header.get('checksum'):
         raise RamError(f'{path}: damaged: its checksum does not fit; '
                        + _REMEDY[kind])
@@ -198,7 +198,8 @@ def load_checkpoint(path):
     try:
         model = build_network(config, make_streams(0)['weights'])
     except RamError as error:  # a class of somebody's own
-        raise RamError(*(f'{path}: {problem}' for problem in error.problems))
+        raise RamError(*(f'{path}: {problem}'
+                         for problem in error.problems)) from error
     _fill(model, arrays, path, 'its weights are not those of its '
           'configuration')
     return Checkpoint(model, config, meta.get('metrics') or {}, path)
@@ -257,7 +258,9 @@ def _resolve(path):
     known = sorted(f[:-4] for f in os.listdir(PRETRAINED)
                    if f.endswith('.npz')) if os.path.isdir(PRETRAINED) else []
     if name not in known:
-        raise RamError(f'{path}: no such pretrained network; known are '
-                       + (', '.join('pretrained:' + k for k in known)
-                          or 'none'))
+        raise RamError(
+            f'{path}: no such pretrained network here; there are '
+            + (', '.join('pretrained:' + k for k in known) or 'none')
+            + '; an installed wheel holds some, a checkout of the project '
+            'holds all')
     return os.path.join(PRETRAINED, name + '.npz')

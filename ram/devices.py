@@ -32,5 +32,6 @@ def get_device(name):
         return device
     except Exception as error:  # CuPy fails in ways of its own
         reason = str(error).strip().split('\n')[0]
-        raise RamError(f'--device {name}: not to be had ({reason}); use '
-                       '@numpy, or @cupy:0 or 0 with CuPy and a GPU')
+        raise RamError(f'--device {name}: not available ({reason}); use '
+                       '@numpy, or @cupy:0 or 0 with CuPy and a '
+                       'GPU') from error

@@ -91,7 +91,8 @@ def make_folder(path):
             pass
     except OSError as error:
         raise RamError(f'{path}: cannot be written: '
-                       f'{error.strerror or error}; name another folder')
+                       f'{error.strerror or error}; name another '
+                       'folder') from error
 
 
 @contextlib.contextmanager
@@ -129,7 +130,7 @@ def replacing(path, mode='wb'):
     except OSError as error:
         raise RamError(f'{path}: cannot be written: '
                        f'{error.strerror or error}; free or name another '
-                       'place; what stood there before is untouched')
+                       'place; a file that was there is unchanged') from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

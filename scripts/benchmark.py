@@ -1,19 +1,19 @@
-"""How fast training and inference are, and what the cost grows with.
+"""Measures the speed of training and inference, and what the cost grows with.
 
     python scripts/benchmark.py                      # the standard configurations
     python scripts/benchmark.py --json speed.json configs/mnist.yaml
+    python scripts/benchmark.py --engine fused links --set model.core=rnn
     python scripts/benchmark.py --growth --plots media
     mpiexec -n 2 python scripts/benchmark.py configs/mnist.yaml --communicator naive
 
-Images are noise, so no data set is needed. `floor` is the matrix products of
-an iteration alone, through the same BLAS with the same threads, as they were
-recorded from a fused iteration; `steps` is the network run Link by Link. With
-training.threads above 1, `one thread` is the same training without helpers.
-All take turns in every repeat, and ratios are taken within a repeat. Run it
-alone on the machine, with OMP_NUM_THREADS=1 for one thread.
+Images are noise, so no data set is needed. The engines are compared in one
+run: they alternate in every repeat, and ratios are taken within a repeat.
+`floor` is the matrix products of an iteration alone, through the same BLAS
+with the same threads, recorded from an iteration of the engine `fused`. With
+training.threads above 1, `one thread` is the same training in one process.
+Run it alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
 import argparse
-import functools
 import json
 import os
 import sys
@@ -29,12 +29,15 @@ from ram.data.splits import Split, Splits
 from ram.devices import get_device
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
-from ram.fast.device import DeviceUpdater
+from ram.fast.engine import ENGINES
 from ram.files import replacing
-from ram.models.ram import RAM
 from ram.random_streams import make_streams
 from ram.training.build import build_trainer
-from ram.training.distributed import COMMUNICATORS, SingleProcess, get_ranks
+from ram.training.distributed import (
+    COMMUNICATORS,
+    SINGLE_PROCESS,
+    get_ranks,
+)
 from ram.training.run_folder import versions
 
 STANDARD = ['mnist', 'translated', 'cluttered']
@@ -65,7 +68,7 @@ def noise_splits(data, count=1024):
 class Subject:
     """A network in training on noise, and its matrix products."""
 
-    def __init__(self, config, device, count=1024, ranks=SingleProcess()):
+    def __init__(self, config, device, count=1024, ranks=SINGLE_PROCESS):
         self.config = config
         self.device = device
         self.ranks = ranks
@@ -76,20 +79,18 @@ class Subject:
             (500, config.data.channels) + config.data.canvas_size, 'float32')
         self.labels = self.splits.test.labels
         self.products = []
-        if device.xp is numpy:
+        if device.xp is numpy and self.engine == 'fused':
             self._record()
 
     def _build(self):
         with tempfile.TemporaryDirectory() as out:
-            return build_trainer(self.config, self.splits, out, self.device,
-                                 sys.stderr, self.ranks)[0].updater
-
-    @functools.cached_property
-    def _by_steps(self):
-        return self._build()
+            composed = build_trainer(self.config, self.splits, out,
+                                     self.device, sys.stderr, self.ranks)
+        self.engine = composed.engine.name
+        return composed.trainer.updater
 
     def _record(self):
-        """Notes the operands of every product of one fused iteration."""
+        """Records the operands of every product of one iteration."""
         def noting(product):
             def note(a, b, out=None):
                 self.products.append((product, a.copy('K'), b.copy('K')))
@@ -103,7 +104,7 @@ class Subject:
                          for product, a, b in self.products]
 
     def keep_batch(self):
-        """Takes the making of batches out of what is measured."""
+        """Excludes the making of batches from what is measured."""
         iterator = self.updater.get_iterator('main')
         batch = iterator.next()
         iterator.next = lambda: batch
@@ -112,12 +113,8 @@ class Subject:
         for product, a, b, out in self.products:
             product(a, b, out=out)
 
-    def fused(self):
+    def train(self):
         self.updater.update()
-
-    def steps(self):
-        with mock.patch.object(RAM, 'fusible', lambda self: False):
-            self._by_steps.update()
 
     def infer(self):
         evaluate(self.model, self.images, self.labels, make_streams(0),
@@ -127,8 +124,8 @@ class Subject:
         """Over several iterations; an inference is 500 images, not B.
 
         Args:
-            work (str): ``floor``, ``fused``, ``steps`` or ``infer``.
-            iterations (int): How many.
+            work: ``floor``, ``train`` or ``infer``.
+            iterations: How many.
 
         """
         images = (len(self.labels) if work == 'infer'
@@ -147,12 +144,12 @@ class Subject:
 
 
 def measure(works, repeats, iterations):
-    """Images/s of each work, which take turns in every repeat.
+    """Images/s of each work; all alternate in every repeat.
 
     Args:
         works (dict of any to (Subject, str)): What each does, by its name.
-        repeats (int): Turns.
-        iterations (int): In a turn.
+        repeats (int): Number of repeats.
+        iterations (int): In a repeat.
 
     Returns:
         dict of any to list of float: One figure a repeat.
@@ -175,27 +172,29 @@ def summary(figures):
 
 def compare(name, config, device, args, ranks):
     """All figures of one configuration, printed and returned."""
-    subject = Subject(config, device, ranks=ranks)
-    # A training that stays on a GPU has no other form.
-    stays = isinstance(subject.updater, DeviceUpdater)
-    if ranks.size > 1:  # they share the training alone
-        names = ['fused']
-    elif config.training.threads > 1:
-        names = ['one thread', 'fused']
-    else:
-        names = (['floor'] if subject.products else []) + (
-            ['fused', 'infer'] if stays else ['fused', 'steps', 'infer'])
-    works = {name: (subject, name) for name in names}
-    if 'one thread' in works:
+    subjects = {engine: Subject(changed(config, 'training.engine', engine),
+                                device, ranks=ranks)
+                for engine in args.engine}
+    first = next(iter(subjects.values()))
+    works = {}
+    for subject in subjects.values():  # auto selects one of them
+        works[subject.engine] = (subject, 'train')
+    names = list(works)
+    if config.training.threads > 1:
+        names.append('one thread')
         works['one thread'] = (
-            Subject(changed(config, 'training.threads', 1), device), 'fused')
+            Subject(changed(config, 'training.threads', 1), device), 'train')
+    elif ranks.size == 1:
+        works['infer'] = (first, 'infer')
+        if first.products:
+            names.append('floor')
+            works['floor'] = (first, 'floor')
     found = measure(works, args.repeats, args.iterations)
     row = {f'{work} images/s': summary(figures)
            for work, figures in found.items()}
-    fused = numpy.array(found['fused'])
-    for other in 'steps', 'floor', 'one thread':
-        if other in found:
-            row[f'fused / {other}'] = summary((fused / found[other]).tolist())
+    for other in names[1:]:
+        row[f'{names[0]} / {other}'] = summary(
+            (numpy.array(found[names[0]]) / found[other]).tolist())
     for what, figures in row.items() if ranks.rank == 0 else ():
         print(f'{name:24} {what:20} {figures["median"]:10.2f}  '
               f'[{figures["least"]:.2f}, {figures["greatest"]:.2f}]',
@@ -206,7 +205,8 @@ def compare(name, config, device, args, ranks):
 def growth(config, device, args):
     """Milliseconds of a training iteration, one value changed at a time.
 
-    On the CPU the batch is made before: what is measured is the network.
+    On the CPU one batch is made before and used again: only the network is
+    measured.
     """
     found = {}
     for key, values in GROWTH.items():
@@ -214,7 +214,7 @@ def growth(config, device, args):
         for value in values:
             subject = Subject(changed(config, key, value), device)
             subject.keep_batch()
-            works[value] = subject, 'fused'
+            works[value] = subject, 'train'
         speeds = measure(works, args.repeats, args.iterations)
         found[key] = []
         for value, (subject, _) in works.items():
@@ -232,7 +232,7 @@ def changed(config, key, value):
     section, name = key.split('.')
     tree[section][name] = value
     if key == 'data.canvas':
-        # An image of that size, for there is no need of a canvas.
+        # An image of that size instead of a canvas.
         tree['data'].update(canvas=None, variant='original', name='npz',
                             file='noise', image_size=value)
     return config_from_dict(tree, key)
@@ -271,6 +271,9 @@ def main():
     parser.add_argument('--set', nargs='+', action='extend', default=[],
                         metavar='K=V', help='override the configurations')
     parser.add_argument('--device', default='@numpy', metavar='D')
+    parser.add_argument(
+        '--engine', nargs='+', choices=('auto',) + ENGINES,
+        default=['auto'], help='engines to compare; ratios are to the first')
     parser.add_argument('--communicator', choices=COMMUNICATORS, help=(
         'images/s in training of all processes that mpiexec started'))
     parser.add_argument('--repeats', type=int, default=7, metavar='N')

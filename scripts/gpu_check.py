@@ -58,7 +58,7 @@ def measure_speed(device, batches, repeats, iterations):
             # As many images as MNIST: an epoch's end is no more frequent.
             subject = benchmark.Subject(config, device, 60000)
             figures.update(benchmark.measure(
-                {name: (subject, 'fused')}, repeats, iterations))
+                {name: (subject, 'train')}, repeats, iterations))
         figures.update(benchmark.measure(
             {'infer': (subject, 'infer')}, repeats, iterations))
         found[str(batch)] = {name: benchmark.summary(values)

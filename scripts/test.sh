@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs the test suite with its coverage. Arguments go to
-# pytest: bash scripts/test.sh tests/test_losses.py -x
+# Sets up .venv and runs the linter and the test suite with its coverage.
+# Arguments go to pytest: bash scripts/test.sh tests/test_losses.py -x
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -18,5 +18,6 @@ for argument; do
             coverage=(--cov=ram --cov-report=term) ;;
     esac
 done
+ruff check ram scripts tests
 python -m pytest -q ${processes[@]+"${processes[@]}"} \
     ${coverage[@]+"${coverage[@]}"} "$@"

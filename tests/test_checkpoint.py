@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_written_is_named(saved):
 
 def test_unknown_pretrained_network_lists_the_known():
     problem = problem_of(checkpoint.load_checkpoint, 'pretrained:nothing')
-    assert 'pretrained:nothing' in problem and 'known are' in problem
+    assert 'pretrained:nothing' in problem and 'there are' in problem
 
 
 def test_the_pretrained_networks_load():

@@ -1,4 +1,4 @@
-"""The configuration: its keys, its checks, and the YAML files it comes from."""
+"""The configuration: its keys, checks and YAML files."""
 
 from ram.config.files import (
     build_config,

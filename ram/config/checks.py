@@ -56,8 +56,8 @@ def _of_canvas(data):
     frame = ('data.canvas', 'data.image_size', 'data.variant')
     if data.shift and data.variant != 'original':
         yield 'data.shift', ('data.shift', 'data.variant'), (
-            f'{data.variant} images are at random places already; remove it, or '
-            'set data.variant: original')
+            f'{data.variant} images are at random places already; remove '
+            'it, or set data.variant: original')
     if data.shift >= min(data.image_size):
         yield 'data.shift', ('data.shift', 'data.image_size'), (
             'moves images out of the frame; use a few pixels')

@@ -109,7 +109,7 @@ def _entries(folder):
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
         raise RamError(f'{folder}: cannot be read: {reason}; name a folder '
-                       f'of images in data.folder, and {_LAYOUT}')
+                       f'of images in data.folder, and {_LAYOUT}') from error
 
 
 def _files(folder):
@@ -170,13 +170,15 @@ def read_image(path, data):
                 return _fit(image, path, data)
     except RamError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except (Image.DecompressionBombError,
+            Image.DecompressionBombWarning) as error:
         raise RamError(f'{path}: has more than {PIXELS} pixels; make it '
-                       'smaller, or move it elsewhere')
+                       'smaller, or move it elsewhere') from error
     except Exception as error:  # a damaged image shows in many ways
         reason = getattr(error, 'strerror', None) or error
         raise RamError(f'{path}: no PNG or JPEG that can be read '
-                       f'({reason!s:.80}); replace it, or move it elsewhere')
+                       f'({reason!s:.80}); replace it, or move it '
+                       'elsewhere') from error
 
 
 def _fit(image, path, data):

@@ -33,10 +33,11 @@ def read_content(file, path, limit):
         source = gzip.GzipFile(fileobj=file) if gzipped else file
         content = source.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RamError(f'{path}: truncated or damaged ({error}); {_REMEDY}')
+        raise RamError(f'{path}: truncated or damaged ({error}); '
+                       f'{_REMEDY}') from error
     except OSError as error:
         raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
-                       f'{_REMEDY}')
+                       f'{_REMEDY}') from error
     if len(content) > limit:
         raise RamError(f'{path}: larger than the {limit} bytes that a file '
                        f'of its kind may have; {_REMEDY}')
@@ -94,7 +95,7 @@ def open_file(path):
         return open(path, 'rb')
     except OSError as error:
         raise RamError(f'{path}: cannot be read: {error.strerror}; '
-                       f'{_REMEDY}')
+                       f'{_REMEDY}') from error
 
 
 def read_idx(path, ndim, limit=2 ** 30):

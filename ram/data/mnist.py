@@ -164,7 +164,7 @@ def _download(folder, source):
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise RamError(f'{folder}: cannot be written: {error.strerror}; name '
-                       'another folder with --data-root')
+                       'another folder with --data-root') from error
     problems = []
     for mirror in MIRRORS:
         url = mirror + source.name + '.gz'

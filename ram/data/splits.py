@@ -172,10 +172,12 @@ def _read_npz(path):
     except OSError as error:
         if isinstance(error, FileNotFoundError) or not os.path.isfile(path):
             raise RamError(f'{path}: {error.strerror or error}; name the '
-                           'file in data.file')
-        raise RamError(f'{path}: cannot be read ({error}); {remedy}')
+                           'file in data.file') from error
+        raise RamError(
+            f'{path}: cannot be read ({error}); {remedy}') from error
     except DAMAGED as error:
-        raise RamError(f'{path}: not a sound .npz file ({error}); {remedy}')
+        raise RamError(
+            f'{path}: not a valid .npz file ({error}); {remedy}') from error
     missing = {'images', 'labels'}.difference(arrays)
     if missing:
         raise RamError(f'{path}: has no array '

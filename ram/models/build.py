@@ -12,7 +12,8 @@ from ram.models.ram import RAM
 from ram.random_streams import make_streams
 
 
-def build_network(config: Config, rng: numpy.random.Generator) -> chainer.Chain:
+def build_network(config: Config,
+                  rng: numpy.random.Generator) -> chainer.Chain:
     """Builds RAM or one of the paper's networks for comparison.
 
     Args:

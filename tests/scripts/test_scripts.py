@@ -19,14 +19,17 @@ def run(folder, name, *arguments):
         text=True)
 
 
-@pytest.mark.parametrize('threads, others, more', [
-    (1, ['floor', 'steps'], ['infer']), (2, ['one thread'], [])])
-def test_benchmark(tmp_path, threads, others, more):
+@pytest.mark.parametrize('threads, engines, others, more', [
+    (1, ['auto'], ['floor'], ['infer']),
+    (1, ['fused', 'links'], ['links', 'floor'], ['infer']),
+    (2, ['fused'], ['one thread'], [])])
+def test_benchmark(tmp_path, threads, engines, others, more):
     (tmp_path / 'c.yaml').write_text(
         'model: {glimpses: 2, core: rnn, core_units: 16}\n'
         f'training: {{batch_size: 8, threads: {threads}}}')
     done = run(tmp_path, 'benchmark.py', 'c.yaml', '--repeats', '2',
-               '--iterations', '2', '--json', 'speed.json')
+               '--iterations', '2', '--json', 'speed.json', '--engine',
+               *engines)
     assert done.returncode == 0, done.stderr
     with open(tmp_path / 'speed.json') as file:
         row = json.load(file)['rows']['c']
