@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ram
 from ram import checkpoint
 from ram.config import config_from_dict
 from ram.data.mnist import data_root
@@ -285,3 +286,23 @@ def test_the_pretrained_network_is_as_good_as_it_is_said_to_be():
     result = evaluate(loaded.model, images, labels,
                       evaluation_streams(data, 'test'))
     assert result.n == 10000 and result.error <= 1.2
+
+
+def test_a_checkpoint_of_version_0_1_0_is_read():
+    model = ram.load(os.path.join(TOP, 'tests', 'checkpoints',
+                                  'version-0.1.0.npz'))
+    assert model.config.training.reward == 'correct'  # 'right' in the file
+    assert model.config.training.threads == 2
+    assert model.metrics['validation_error'] == 50.0
+    images = numpy.arange(360).reshape(3, 12, 10) % 7 / 7
+    result = model.predict(images.astype('float32'))
+    # What version 0.1.0 gave.
+    assert result.classes.tolist() == [1, 1, 1]
+    numpy.testing.assert_allclose(result.probabilities[:, -1], [
+        [0.10406, 0.68919, 0.10170, 0.10505],
+        [0.10162, 0.69138, 0.13243, 0.07456],
+        [0.07730, 0.78154, 0.04984, 0.09132]], atol=2e-5)
+    numpy.testing.assert_allclose(result.locations, [
+        [[6.709, 4.125], [0.401, 11.533], [0.069, 11.822]],
+        [[9.278, 11.368], [2.21, 8.418], [0.152, 11.498]],
+        [[2.772, 8.98], [0.02, 11.947], [0.023, 11.899]]], atol=2e-3)

@@ -87,7 +87,7 @@ BAD = {
     'class 3': (lambda a: a.update(labels=a['labels'] + 1),
                 'so set it to 4'),
     'pickled': (lambda a: a.update(labels=a['labels'].astype(object)),
-                'not a sound .npz file')}
+                'not a valid .npz file')}
 
 
 @pytest.mark.parametrize('case', BAD)

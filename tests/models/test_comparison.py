@@ -1,3 +1,5 @@
+import os
+
 import chainer
 import numpy
 import pytest
@@ -91,7 +93,7 @@ def test_from_training_to_evaluation(network, tmp_path, capsys):
     for command in ('render', 'inspect'):
         assert main([command, best, '--out', str(tmp_path / 'x.png')]) == 2
         complaint = capsys.readouterr().err
-        assert 'a baseline' in complaint and complaint.count('\n') == 1
+        assert 'takes no glimpses' in complaint and complaint.count('\n') == 1
         assert not (tmp_path / 'x.png').exists()
 
 
@@ -117,11 +119,33 @@ def test_a_baseline_heeds_no_glimpse():
         build_config(values, dict.fromkeys(values, 'here'))
 
 
-def test_half_precision_is_read_as_single(tmp_path):
+@pytest.mark.parametrize('bits', [10, 14, 23])
+def test_rounded_weights_are_stored_smaller(tmp_path, bits):
     config = config_of('fc', units=8)
     network = build_network(config, make_streams(1)['weights'])
+    path = str(tmp_path / 'net.npz')
+    checkpoint.save_checkpoint(path, network, config, {}, bits)
+    loaded = checkpoint.load_checkpoint(path).model
+    size = os.path.getsize(path) / sum(p.size for p in network.params())
+    assert size < {10: 2.6, 14: 3.4, 23: 6}[bits]
+    for one, two in zip(network.params(), loaded.params()):
+        assert two.dtype == 'float32'
+        error = abs(two.array - one.array)
+        assert (error <= 2.0 ** -(bits + 1) * abs(one.array)).all()
+        if bits == 23:
+            assert not error.any()
+
+
+def test_half_precision_of_older_versions_is_read(tmp_path):
+    config = config_of('fc', units=8)
+    network = build_network(config, make_streams(1)['weights'])
+    serializer = chainer.serializers.DictionarySerializer()
+    serializer.save(network)
     path = str(tmp_path / 'half.npz')
-    checkpoint.save_checkpoint(path, network, config, {}, 'float16')
+    checkpoint.write_arrays(
+        path, 'checkpoint', {name: array.astype('float16') for name, array
+                             in serializer.target.items()},
+        {'config': config.as_dict(), 'metrics': {}})
     loaded = checkpoint.load_checkpoint(path).model
     for one, two in zip(network.params(), loaded.params()):
         assert two.dtype == 'float32'
