@@ -1,7 +1,7 @@
 """Worker processes, each for a part of every batch, on the CPU.
 
-Weights and gradients lie in memory that all processes share; images and
-results go through pipes.
+Weights, gradients and images lie in memory that all processes share; all else
+goes through pipes.
 """
 
 import multiprocessing
@@ -51,26 +51,30 @@ class WorkerPool(extension.Extension):
         self._config = config
         self._chain = chain
         weights = flatten(chain)
+        shape = (batch, config.data.channels) + config.data.canvas_size
+        sizes = [numpy.prod(shape, dtype=int)] + [len(weights)] * (1 + count)
         try:
-            self._memory = [CONTEXT.RawArray('f', len(weights))
-                            for _ in range(1 + count)]
+            self._memory = [CONTEXT.RawArray('f', int(size))
+                            for size in sizes]
         except OSError as error:
             raise RamError(
                 f'training.threads: {count} processes share '
-                f'{4 * len(weights) * (1 + count) / 1e6:.0f} MB, but there is '
-                f'no room ({error.strerror}); free some of /dev/shm, or set '
-                'it to 1') from error
-        shared, own, *self._gradients = map(_array, self._memory)
+                f'{4 * sum(sizes) / 1e6:.0f} MB, but there is no room '
+                f'({error.strerror}); free some of /dev/shm, or set it to '
+                '1') from error
+        images, shared, own, *self._gradients = map(_array, self._memory)
+        self._images = images.reshape(shape)
         shared[...] = weights
         self.flat = FlatChain(chain, shared, own)
         self._workers = []
 
     def _start(self):
-        for memory in self._memory[2:]:
+        images, weights, _, *gradients = self._memory
+        for shard, gradient in zip(self._shards[1:], gradients):
             here, there = CONTEXT.Pipe()
             process = CONTEXT.Process(target=_work, daemon=True, args=(
-                there, self._config, self._chain.objective, self._memory[0],
-                memory))
+                there, self._config, self._chain.objective, images,
+                self._images.shape, shard, weights, gradient))
             process.start()
             there.close()
             self._workers.append((process, here))
@@ -90,12 +94,13 @@ class WorkerPool(extension.Extension):
         if not self._workers:
             self._start()
         first, noise = self._chain.sample_noise(len(images))
+        self._images[...] = images
         (own, share), *others = [
-            ((images[s], labels[s], first[s], noise[:, s]),
-             len(labels[s]) / len(labels)) for s in self._shards]
+            ((labels[s], first[s], noise[:, s]), len(labels[s]) / len(labels))
+            for s in self._shards]
         for (_, pipe), (batch, part) in zip(self._workers, others):
             self._ask(pipe.send, (self._chain.model.std, batch, part))
-        result = self._chain.step(*own)
+        result = self._chain.step(images[self._shards[0]], *own)
         self._pending = labels, _describe(result, share)
         return share * result.loss.total
 
@@ -150,9 +155,11 @@ def _describe(result, share):
     return terms, result.logits, result.sampled
 
 
-def _work(pipe, config: Config, objective: Objective, weights, gradient):
+def _work(pipe, config: Config, objective: Objective, images, shape, shard,
+          weights, gradient):
     """A worker: computes its part of each batch until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    images = _array(images).reshape(shape)[shard]
     model = build_network(config, numpy.random.default_rng())
     flat = FlatChain(model, _array(weights), _array(gradient))
     with numpy.errstate(all='ignore'):  # CheckFinite reports what overflows
@@ -162,7 +169,7 @@ def _work(pipe, config: Config, objective: Objective, weights, gradient):
             except EOFError:
                 return
             flat.cleargrads()
-            result = fused_loss(model, *batch, objective)
+            result = fused_loss(model, images, *batch, objective)
             (share * result.loss.total).backward()
             flat.gather()
             pipe.send(_describe(result, share))
