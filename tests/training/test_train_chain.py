@@ -14,10 +14,10 @@ from ram.training.build import OPTIMIZERS
 from ram.training.train_chain import TrainChain
 
 
-def learn(seed, compute_loss, optimizer, updates=5):
+def learn(seed, compute_loss, optimizer, updates=5, **model):
     """Weights and reports of a few updates in float64."""
     rng = numpy.random.default_rng(seed)
-    model, channels = make_model(rng, core=('lstm', 'rnn')[seed % 2])
+    model, channels = make_model(rng, **model)
     batches = [inputs(model, channels, rng, batch=4)
                for _ in range(updates)]
     training = TrainingConfig(
@@ -41,18 +41,24 @@ def learn(seed, compute_loss, optimizer, updates=5):
 
 
 @pytest.mark.parametrize('optimizer', list(OPTIMIZERS))
-@pytest.mark.parametrize('seed', range(8))
-def test_both_losses_learn_the_same(seed, optimizer):
-    links, links_reports = learn(seed, loss_by_links, optimizer)
-    fused, fused_reports = learn(seed, fused_loss, optimizer)
+@pytest.mark.parametrize('policy', ['learned', 'random', 'frozen'])
+@pytest.mark.parametrize('glimpses', [1, 4])
+@pytest.mark.parametrize('core', ['lstm', 'rnn'])
+# With and without the gradient of the means into the core, and REINFORCE.
+@pytest.mark.parametrize('seed', [1, 3, 7])
+def test_both_losses_learn_the_same(seed, core, glimpses, policy, optimizer):
+    kind = dict(core=core, glimpses=glimpses, policy=policy)
+    links, links_reports = learn(seed, loss_by_links, optimizer, **kind)
+    fused, fused_reports = learn(seed, fused_loss, optimizer, **kind)
     numpy.testing.assert_allclose(fused, links, rtol=0, atol=1e-10)
     for one, two in zip(fused_reports, links_reports):
         assert one == pytest.approx(two, rel=1e-10, abs=1e-10)
 
 
 def test_updates_change_every_part():
-    before, _ = learn(2, fused_loss, 'adam', updates=0)
-    after, _ = learn(2, fused_loss, 'adam', updates=3)
+    kind = dict(core='lstm', glimpses=4, policy='learned')
+    before, _ = learn(2, fused_loss, 'adam', updates=0, **kind)
+    after, _ = learn(2, fused_loss, 'adam', updates=3, **kind)
     assert (before != after).mean() > 0.5
 
 
