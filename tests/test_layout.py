@@ -2,6 +2,9 @@
 
 import ast
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 from training_runs import TOP
@@ -105,3 +108,22 @@ def test_plain_chainer_needs_no_engine():
     assert read(path).count('\n') < 100
     for name in imports(path):
         assert not name.startswith(('ram.training', 'ram.fast')), name
+
+
+def test_pyproject_names_every_package():
+    text = read('pyproject.toml')
+    listed = set(re.findall(r'^    "(ram[\w.]*)",$', text, re.MULTILINE))
+    folders = {os.path.dirname(path).replace(os.sep, '.')
+               for path in files('ram')}
+    assert listed == folders | {'ram.pretrained', 'ram.configs',
+                                'ram.configs.paper'}
+
+
+def test_the_program_starts_without_drawing():
+    done = subprocess.run(
+        [sys.executable, '-c', 'import sys, ram.commands.main; '
+         'print(*sys.modules)'], cwd=TOP, capture_output=True, text=True,
+        check=True)
+    assert 'ram.training.run' in done.stdout.split()
+    assert not {'matplotlib.figure', 'ram.visualizations'} & set(
+        done.stdout.split())

@@ -7,7 +7,6 @@ import chainer
 from chainer.training import extension
 
 from ram.errors import RamError
-from ram.training.extensions.trajectory_film import Examples
 
 FOLDER = 'tensorboard'  # in the run folder
 
@@ -21,7 +20,8 @@ class TensorBoard(extension.Extension):
 
     Args:
         model: The network that learns; a norm for each of its parts.
-        examples: What the picture shows; None for a baseline.
+        examples (ram.training.extensions.trajectory_film.Examples): What the
+            picture shows; None for a baseline.
         out: Run folder.
 
     Raises:
@@ -31,7 +31,7 @@ class TensorBoard(extension.Extension):
 
     priority = extension.PRIORITY_READER - 1  # after the log's
 
-    def __init__(self, model: chainer.Chain, examples: Optional[Examples],
+    def __init__(self, model: chainer.Chain, examples: Optional[Any],
                  out: str):
         require_tensorboard()
         self._model = model
