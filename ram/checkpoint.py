@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 import chainer
 import numpy
@@ -85,15 +85,15 @@ def write_arrays(path: str, kind: str, arrays: Dict[str, Any],
                                              allow_pickle=False)
 
 
-def read_arrays(path, kind):
+def read_arrays(path: str, kind: str) -> Tuple:
     """Reads what :func:`write_arrays` wrote, and makes sure that it is.
 
     Args:
-        path (str): The file.
-        kind (str): ``checkpoint`` or ``snapshot``.
+        path: The file.
+        kind: ``checkpoint`` or ``snapshot``.
 
     Returns:
-        tuple: arrays (dict of str to numpy.ndarray) and meta (dict).
+        Arrays (dict of str to numpy.ndarray) and meta (dict).
 
     Raises:
         RamError: Where the file is missing, damaged, of another kind or of a
@@ -164,18 +164,15 @@ def round_mantissa(array: numpy.ndarray, bits: int) -> numpy.ndarray:
     return ((words + unit // 2) // unit * unit).view('float32')
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: str) -> Checkpoint:
     """Rebuilds a network from its file alone.
 
     A part of a class that is not built in must have been imported before:
     nothing is imported because a file names it.
 
     Args:
-        path (str): A checkpoint, or ``pretrained:NAME`` for one that comes
+        path: A checkpoint, or ``pretrained:NAME`` for one that comes
             with the program.
-
-    Returns:
-        Checkpoint
 
     Raises:
         RamError: Where the file is missing, damaged, of a newer format, or
@@ -205,14 +202,14 @@ def load_checkpoint(path):
     return Checkpoint(model, config, meta.get('metrics') or {}, path)
 
 
-def load_weights(path, model):
+def load_weights(path: str, model):
     """Gives a network the weights of a checkpoint, to train on from there.
 
     The two may differ in all that weights do not depend on: the number of
     glimpses, the policy's deviation, the images.
 
     Args:
-        path (str): As for :func:`load_checkpoint`.
+        path: As for :func:`load_checkpoint`.
         model (ram.models.ram.RAM): On the CPU; its weights are replaced.
 
     Raises:

@@ -46,7 +46,7 @@ def _require_chainer():
     if importlib.util.find_spec('chainer') is not None:
         return
     # As a command (`ram`, or `python -m ram`, during whose import argv[0] is
-    # '-m') it is told in plain lines, without the traceback of an import.
+    # '-m') the message is plain lines, without the traceback of an import.
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     if name == 'ram' or (
             name == '-m' and 'ram' in getattr(sys, 'orig_argv', ['ram'])):
@@ -64,7 +64,7 @@ def _put_name(module, name, value):
         setattr(module, name, value)
 
 
-_passing = []  # modules that go once Chainer is imported
+_passing = []  # stand-ins that are removed once Chainer is imported
 
 
 def _module(name, **names):

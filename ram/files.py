@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or absent."""
 
 import contextlib
 import glob
@@ -7,33 +7,34 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
+from typing import Dict
 
 import numpy
 
 from ram.errors import RamError
 
-# A damaged .npz shows in as many ways as it has parts.
+# A damaged .npz raises any of these.
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError,
            MemoryError, NotImplementedError, OverflowError, RuntimeError,
            SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 
-# Weights and pictures do not shrink to a hundredth; a bomb of zeros does.
+# Weights and images do not compress to a hundredth; a zip bomb does.
 _SHRINKS, _HARMLESS = 100, 2 ** 26
 
 _PART = '.part'
 
 
-def read_npz(path):
-    """The arrays of an ``.npz`` file that somebody else may have made.
+def read_npz(path: str) -> Dict:
+    """The arrays of an ``.npz`` file of unknown origin.
 
-    Nothing in it is unpickled, and it may not inflate without measure.
+    Nothing is unpickled, and the size in memory is limited.
 
     Args:
-        path (str): The file.
+        path: The file.
 
     Returns:
-        dict: An array by each name.
+        Arrays by name.
 
     Raises:
         RamError: Where its arrays would fill 64 MiB and a hundred times the
@@ -63,11 +64,11 @@ def read_npz(path):
     return arrays
 
 
-def sweep(folder):
+def sweep(folder: str):
     """Removes what :func:`replacing` left when its process was killed.
 
     Args:
-        folder (str): No other process may be writing in it.
+        folder: No other process may be writing in it.
 
     """
     for path in glob.glob(os.path.join(glob.escape(folder), '.*' + _PART)):
@@ -75,11 +76,11 @@ def sweep(folder):
             os.unlink(path)
 
 
-def make_folder(path):
+def make_folder(path: str):
     """Makes a folder where there is none, for files of a command.
 
     Args:
-        path (str): The folder.
+        path: The folder.
 
     Raises:
         RamError: Where it, or a file in it, cannot be made.
@@ -96,13 +97,13 @@ def make_folder(path):
 
 
 @contextlib.contextmanager
-def replacing(path, mode='wb'):
+def replacing(path: str, mode: str = 'wb'):
     """Opens a file that takes the place of another only once it is whole.
 
     Args:
-        path (str): The file to make. Until the block has ended without an
+        path: The file to make. Until the block has ended without an
             error, whatever stood there stays.
-        mode (str): ``wb`` or ``w``.
+        mode: ``wb`` or ``w``.
 
     Yields:
         file object

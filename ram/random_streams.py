@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from typing import Any, Dict
 
 import chainer
 import numpy
@@ -9,24 +10,24 @@ import numpy
 # order: of the training images; canvas: places and clutter; location: first
 # and random locations; noise: of the policy; weights: initial parameters.
 NAMES = ('order', 'canvas', 'location', 'noise', 'weights')
-# What processes that train one network must draw differently.
+# Processes that train one network sample these differently.
 OWN = ('canvas', 'location', 'noise')
 
 
-def make_streams(seed, rank=0):
-    """Makes one independent generator for each use of chance.
+def make_streams(seed: int,
+                 rank: int = 0) -> Dict[str, numpy.random.Generator]:
+    """Makes an independent generator for each use of randomness.
 
-    Streams do not disturb each other: drawing more from one leaves all
-    others as they were, so that, say, another canvas does not change the
-    initial weights.
+    Sampling more from one stream leaves the others as they were: another
+    canvas, for instance, does not change the initial weights.
 
     Args:
-        seed (int): Non-negative.
-        rank (int): Of the process among those that train one network; they
-            share all streams but those in ``OWN``.
+        seed: Non-negative.
+        rank: Of the process; those that train one network share all streams
+            but those in ``OWN``.
 
     Returns:
-        dict of str to numpy.random.Generator: One for each of ``NAMES``.
+        One for each of ``NAMES``.
 
     """
     return {name: numpy.random.Generator(numpy.random.PCG64(
@@ -34,18 +35,19 @@ def make_streams(seed, rank=0):
         for name in NAMES}
 
 
-def stream_number(name):
-    """The number below 2^32 by which generators tell a stream from others."""
+def stream_number(name: str) -> int:
+    """A number below 2^32 that identifies a stream."""
     return zlib.crc32(name.encode())
 
 
-def serialize_generator(serializer, key, generator):
-    """Saves or restores a generator's full state, Chainer's way.
+def serialize_generator(serializer: Any, key: str,
+                        generator: numpy.random.Generator) -> None:
+    """Saves or restores a generator's full state through a serializer.
 
     Args:
         serializer (chainer.AbstractSerializer): Of a snapshot.
-        key (str): Name of the entry.
-        generator (numpy.random.Generator): Restored in place.
+        key: Name of the entry.
+        generator: Restored in place.
 
     """
     state = serializer(key, json.dumps(generator.bit_generator.state))

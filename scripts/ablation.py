@@ -1,11 +1,11 @@
-"""What each choice of the recipe is worth, one changed at a time.
+"""Measures what each choice of the recipe is worth, one change at a time.
 
     python scripts/ablation.py --data-root DIR
     python scripts/ablation.py --data-root DIR --jobs 2 --set training.seed=2
 
 Trains a row of the paper's tables for a few epochs as it is, and then with one
-value changed after another. What is finished is not trained again, and what was
-interrupted is gone on with. The validation errors go into
+value changed after another. A finished training is not repeated, and an
+interrupted one is resumed. The validation errors are written into
 media/results/ablation.json and, as a table, into README.md.
 """
 import argparse

@@ -3,9 +3,9 @@
     python scripts/make_media.py --data-root DIR    # DIR holds mnist/
     python scripts/make_media.py --measured         # cost_*.png, results.png
 
-What is measured is made apart: media/cost_*.png by scripts/benchmark.py, a
-few minutes on a machine that does nothing else; media/results/*.json, the
-records of the trainings, by scripts/reproduce.py in hours, and from them
+Measurements are made by other scripts: media/cost_*.png by
+scripts/benchmark.py, in a few minutes on an idle machine; media/results/*.json,
+the records of the trainings, by scripts/reproduce.py in hours, and from them
 media/results.png and the table of the README.
 """
 import argparse

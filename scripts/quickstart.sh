@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a trained network: sets up .venv, trains on digits drawn on
-# the spot (no download), measures the test error and draws where it looks.
+# From nothing to a trained network: sets up .venv, trains on synthetic digits
+# (no download), measures the test error and shows where the network looks.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv with Chainer 7.8.1, this package and what its tests need, unless
-# that is done already. Sourced by the other scripts, which go on inside it.
+# that is done already. Sourced by the other scripts, which continue inside it.
 #
 #   PYTHON    the Python to use, 3.9 to 3.13 (default: python3)
 #   RAM_VENV  another folder than .venv

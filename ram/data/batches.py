@@ -1,34 +1,40 @@
 """The training iterator."""
 
 import copy
+from typing import Dict, Tuple
 
 import chainer
 import numpy
 
+from ram.config import DataConfig
 from ram.data.canvas import shift, warp
-from ram.data.splits import make_canvases
+from ram.data.splits import Split, make_canvases
+from ram.devices import Array
 from ram.random_streams import serialize_generator
 
 
 class BatchIterator(chainer.dataset.Iterator):
-    """Hands out whole batches of canvases, in a new order every epoch.
+    """Returns whole batches of canvases, in a new order every epoch.
 
     Every batch has the same size: one that reaches the end of an epoch is
-    filled up from the next. Its full state can be saved and restored.
+    filled up from the next. The full state can be saved and restored. It
+    stands in for Chainer's ``SerialIterator``, which returns examples one by
+    one and shuffles by the global generator.
 
     Args:
-        data (ram.config.DataConfig): Which canvases.
-        split (ram.data.splits.Split): Training images.
-        batch_size (int): B; at most the number of images.
-        streams (dict of str to numpy.random.Generator): ``order`` and
-            ``canvas`` are drawn from.
-        rank (int): Of this process among ``size`` that share each batch; it
-            is handed its part of B / size images.
-        size (int): Number of processes, of which B is a multiple.
+        data: Which canvases.
+        split: Training images.
+        batch_size: B; at most the number of images.
+        streams: ``order`` and ``canvas`` are used.
+        rank: Of this process among ``size`` that share each batch; it gets
+            its part of B / size images.
+        size: Number of processes, of which B is a multiple.
 
     """
 
-    def __init__(self, data, split, batch_size, streams, rank=0, size=1):
+    def __init__(self, data: DataConfig, split: Split, batch_size: int,
+                 streams: Dict[str, numpy.random.Generator], rank: int = 0,
+                 size: int = 1):
         self._data = data
         self._split = split
         self.batch_size = batch_size
@@ -42,12 +48,11 @@ class BatchIterator(chainer.dataset.Iterator):
         self._previous_epoch_detail = -1.
         self._order = self._rng_order.permutation(len(split.labels))
 
-    def __next__(self):
+    def __next__(self) -> Tuple[Array, ...]:
         """The next batch.
 
         Returns:
-            tuple of arrays: Images (B, C, H, W) float32 in [0, 1] and labels
-            (B,) int32.
+            Images (B, C, H, W) float32 in [0, 1] and labels (B,) int32.
 
         """
         chosen = self.next_indices()
@@ -62,11 +67,11 @@ class BatchIterator(chainer.dataset.Iterator):
 
     next = __next__
 
-    def next_indices(self):
+    def next_indices(self) -> Array:
         """Moves on by a batch, without its images.
 
         Returns:
-            array: (B / size,) the images' indices.
+            (B / size,) the images' indices.
 
         """
         self._previous_epoch_detail = self.epoch_detail
@@ -81,11 +86,11 @@ class BatchIterator(chainer.dataset.Iterator):
                 [chosen, self._order[:self._position]])
         return chosen[self._part]
 
-    def remaining_batches(self):
+    def remaining_batches(self) -> Tuple[Array, ...]:
         """What :meth:`next_indices` will give until the epoch is over.
 
         Returns:
-            tuple of arrays: (n, B / size) indices for each of the next n
+            (n, B / size) indices for each of the next n
             batches, and (n,) ``epoch_detail`` before each.
 
         """

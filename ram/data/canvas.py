@@ -3,19 +3,21 @@
 Pure functions of arrays and a generator, on NumPy or CuPy arrays alike.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 import chainer
 import numpy
+
+from ram.devices import Array
 
 
 class Canvases(NamedTuple):
     """Images on canvases.
 
     Attributes:
-        images (array): (B, C, H, W) in [0, 1]: the canvases.
-        places (array): (B, 2) int64 on the CPU: row and column of the
-            canvas at which the top left pixel of each image lies.
+        images: (B, C, H, W) in [0, 1], the canvases.
+        places: (B, 2) int64 on the CPU, row and column of the top left pixel
+            of each image on its canvas.
 
     """
 
@@ -23,17 +25,18 @@ class Canvases(NamedTuple):
     places: Any
 
 
-def translate(images, size, rng):
+def translate(images: Array, size: Tuple[int, ...],
+              rng: numpy.random.Generator) -> Canvases:
     """Puts each image at a random place of an empty canvas.
 
     Args:
-        images (array): (B, C, h, w) float.
-        size (tuple of int): (H, W) of the canvas, in pixels.
-        rng (numpy.random.Generator): Places are uniform over all at which
-            the whole image is on the canvas.
+        images: (B, C, h, w) float.
+        size: (H, W) of the canvas, in pixels.
+        rng: Samples the places, uniform over those at which the whole image
+            is on the canvas.
 
     Returns:
-        Canvases: Of the images' dtype.
+        Of the images' dtype.
 
     """
     canvas = _empty(images, size)
@@ -42,17 +45,17 @@ def translate(images, size, rng):
     return Canvases(canvas, numpy.stack([rows, columns], axis=1))
 
 
-def shift(images, most, rng):
+def shift(images: Array, most: int, rng: numpy.random.Generator) -> Array:
     """Moves each image by a few pixels, and fills up with zeros.
 
     Args:
-        images (array): (B, C, h, w) float.
-        most (int): Rows and columns to move by are uniform over ``-most`` to
+        images: (B, C, h, w) float.
+        most: Rows and columns to move by are uniform over ``-most`` to
             ``most``, each.
-        rng (numpy.random.Generator): Draws them.
+        rng: Samples them.
 
     Returns:
-        array: (B, C, h, w), of the images' dtype.
+        (B, C, h, w), of the images' dtype.
 
     """
     height, width = images.shape[2:]
@@ -62,21 +65,21 @@ def shift(images, most, rng):
         canvas[:, :, most:most + height, most:most + width])
 
 
-def warp(images, most, rng):
-    """Turns, stretches and shears each image about its middle.
+def warp(images: Array, most: float, rng: numpy.random.Generator) -> Array:
+    """Rotates, stretches and shears each image about its centre.
 
     Where a pixel of the result comes from is a linear map of its distance to
     the middle of the image; in between pixels they are interpolated
     (bilinear), and outside the image is zero.
 
     Args:
-        images (array): (B, C, h, w).
-        most (float): The four numbers of each map are those of the identity
+        images: (B, C, h, w).
+        most: The four numbers of each map are those of the identity
             and what is uniform within ``-most`` and ``most``.
-        rng (numpy.random.Generator): Draws them.
+        rng: Samples them.
 
     Returns:
-        array: (B, C, h, w) float32.
+        (B, C, h, w) float32.
 
     """
     xp = chainer.backend.get_array_module(images)
@@ -112,7 +115,8 @@ def warp(images, most, rng):
     return upper
 
 
-def clutter(images, size, source, patches, patch_size, rng):
+def clutter(images: Array, size: Tuple[int, ...], source: Array, patches: int,
+            patch_size: int, rng: numpy.random.Generator) -> Canvases:
     """Puts each image at a random place of a cluttered canvas.
 
     First the clutter: square patches cut from random places of random
@@ -120,15 +124,15 @@ def clutter(images, size, source, patches, patch_size, rng):
     clipped to [0, 1].
 
     Args:
-        images (array): (B, C, h, w) float.
-        size (tuple of int): (H, W) of the canvas, in pixels.
-        source (array): (N, C, h, w) uint8: images to cut patches from.
-        patches (int): Patches on a canvas.
-        patch_size (int): Their side, in pixels.
-        rng (numpy.random.Generator): Draws images and places.
+        images: (B, C, h, w) float.
+        size: (H, W) of the canvas, in pixels.
+        source: (N, C, h, w) uint8: images to cut patches from.
+        patches: Patches on a canvas.
+        patch_size: Their side, in pixels.
+        rng: Samples images and places.
 
     Returns:
-        Canvases: Of the images' dtype.
+        Of the images' dtype.
 
     """
     xp = chainer.backend.get_array_module(images)

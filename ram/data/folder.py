@@ -5,10 +5,13 @@ The folder holds the classes, or ``train/`` and ``test/`` which hold them.
 
 import os
 import warnings
+from typing import List
 
 import numpy
 from PIL import Image, ImageOps
 
+from ram.config import DataConfig
+from ram.devices import Array
 from ram.errors import RamError
 
 FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG'}
@@ -17,14 +20,11 @@ BYTES = 2 ** 31  # of all images
 _LAYOUT = 'put the images of each class into a sub-folder of its own'
 
 
-def class_names(folder):
+def class_names(folder: str) -> List[str]:
     """The names of the classes: those of the sub-folders, sorted.
 
     Args:
-        folder (str): The folder.
-
-    Returns:
-        list of str
+        folder: The folder.
 
     Raises:
         RamError: Where there is no folder, or less than two classes in it.
@@ -45,12 +45,12 @@ def class_names(folder):
     return names
 
 
-def load(data):
+def load(data: DataConfig):
     """Reads the images.
 
     Args:
-        data (ram.config.DataConfig): ``folder``, ``image_size``,
-            ``channels``, ``resize`` and ``class_names`` are heeded.
+        data: ``folder``, ``image_size``,
+            ``channels``, ``resize`` and ``class_names`` are used.
 
     Returns:
         list of tuple of arrays: Images (N, C, h, w) uint8 and labels (N,)
@@ -137,16 +137,16 @@ def _read_all(listed, data):
     return images, numpy.array([label for _, label in listed], 'int32')
 
 
-def read_image(path, data):
+def read_image(path: str, data: DataConfig) -> Array:
     """Reads one image.
 
     Args:
-        path (str): A PNG or JPEG file.
-        data (ram.config.DataConfig): ``image_size``, ``channels`` and
-            ``resize`` are heeded.
+        path: A PNG or JPEG file.
+        data: ``image_size``, ``channels`` and
+            ``resize`` are used.
 
     Returns:
-        array: (C, h, w) uint8.
+        (C, h, w) uint8.
 
     Raises:
         RamError: Where it is no image, or not of the right size.

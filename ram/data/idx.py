@@ -2,23 +2,25 @@
 
 import gzip
 import zlib
+from typing import IO
 
 import numpy
 
+from ram.devices import Array
 from ram.errors import RamError
 
 _REMEDY = 'remove the file and fetch it anew, or name another --data-root'
 
 
-def read_content(file, path, limit):
+def read_content(file: IO, path: str, limit: int):
     """Reads an open file whole, decompressed if it is gzipped.
 
-    Whether it is gzipped is told by its content, not by its name.
+    Its content, not its name, shows whether it is gzipped.
 
     Args:
-        file (file object): Binary, at its beginning.
-        path (str): Named in errors.
-        limit (int): Most bytes that its content may have.
+        file: Binary, at its beginning.
+        path: Named in errors.
+        limit: Most bytes that its content may have.
 
     Returns:
         bytes
@@ -44,16 +46,16 @@ def read_content(file, path, limit):
     return content
 
 
-def parse_idx(content, ndim, path):
+def parse_idx(content, ndim: int, path: str) -> Array:
     """The array in the content of an IDX file of unsigned bytes.
 
     Args:
         content (bytes): Decompressed.
-        ndim (int): Number of dimensions that it must have.
-        path (str): Named in errors.
+        ndim: Number of dimensions that it must have.
+        path: Named in errors.
 
     Returns:
-        array: uint8, read-only.
+        Uint8, read-only.
 
     Raises:
         RamError: Where the content is not of that form, or not as long as
@@ -78,14 +80,14 @@ def parse_idx(content, ndim, path):
     return numpy.frombuffer(content, 'uint8', offset=header).reshape(shape)
 
 
-def open_file(path):
+def open_file(path: str) -> IO:
     """Opens a file to read, or says why not.
 
     Args:
-        path (str): The file.
+        path: The file.
 
     Returns:
-        file object: Binary.
+        Binary.
 
     Raises:
         RamError: Where it is not there or not to be read.
@@ -98,16 +100,16 @@ def open_file(path):
                        f'{_REMEDY}') from error
 
 
-def read_idx(path, ndim, limit=2 ** 30):
+def read_idx(path: str, ndim: int, limit: int = 2 ** 30) -> Array:
     """Reads an IDX file of unsigned bytes, gzipped or not.
 
     Args:
-        path (str): The file.
-        ndim (int): Number of dimensions that it must have.
-        limit (int): Most bytes that its content may have.
+        path: The file.
+        ndim: Number of dimensions that it must have.
+        limit: Most bytes that its content may have.
 
     Returns:
-        array: uint8, read-only.
+        Uint8, read-only.
 
     Raises:
         RamError: Where the file is missing, damaged or of another form; it

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import urllib.request
-from typing import Any, NamedTuple
+from typing import Any, List, NamedTuple, Optional
 
 from ram.data.idx import open_file, parse_idx, read_content
 from ram.errors import RamError
@@ -63,14 +63,14 @@ class Dataset(NamedTuple):
     test_labels: Any
 
 
-def data_root(root=None):
+def data_root(root: Optional[str] = None) -> str:
     """The folder that holds the sets.
 
     Args:
-        root (str): Wins over all else.
+        root: Wins over all else.
 
     Returns:
-        str: ``root``, else ``RAM_DATA_ROOT``, else ``ram-chainer`` in the
+        ``root``, else ``RAM_DATA_ROOT``, else ``ram-chainer`` in the
         user's cache.
 
     """
@@ -80,13 +80,13 @@ def data_root(root=None):
                               or os.path.join(cache, 'ram-chainer'))
 
 
-def load(name='mnist', root=None):
+def load(name: str = 'mnist', root: Optional[str] = None):
     """Reads a set, downloading MNIST where it is missing.
 
     Args:
-        name (str): ``mnist``, or any folder below the data root with the
+        name: ``mnist``, or any folder below the data root with the
             same four files.
-        root (str): Data root, see :func:`data_root`.
+        root: Data root, see :func:`data_root`.
 
     Returns:
         Dataset
@@ -116,15 +116,15 @@ def load(name='mnist', root=None):
     return Dataset(*arrays)
 
 
-def fetch(name='mnist', root=None):
+def fetch(name: str = 'mnist', root: Optional[str] = None) -> List[str]:
     """Finds the files of a set, downloading MNIST's where they are missing.
 
     Args:
-        name (str): As for :func:`load`.
-        root (str): Data root, see :func:`data_root`.
+        name: As for :func:`load`.
+        root: Data root, see :func:`data_root`.
 
     Returns:
-        list of str: The four paths, in the order of ``FILES``.
+        The four paths, in the order of ``FILES``.
 
     Raises:
         RamError: Where a file is missing and cannot be had.

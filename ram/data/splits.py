@@ -1,24 +1,25 @@
-"""The images a configuration speaks of, as training, validation and test."""
+"""The images of a configuration, in training, validation and test."""
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ram.config import config_from_dict
-from ram.data import canvas, folder, mnist, synthetic
+from ram.config import Config, DataConfig, config_from_dict
+from ram.data import canvas, folder, mnist, npz, synthetic
+from ram.data.canvas import Canvases
+from ram.devices import Array
 from ram.errors import RamError
-from ram.files import DAMAGED, read_npz
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 12000, 2000
 
 
 class Split(NamedTuple):
-    """Images as they are stored, before they are put on a canvas.
+    """Stored images, before they are put on a canvas.
 
     Attributes:
-        images (array): (N, C, h, w) uint8.
-        labels (array): (N,) int32.
+        images: (N, C, h, w) uint8.
+        labels: (N,) int32.
 
     """
 
@@ -30,10 +31,10 @@ class Splits(NamedTuple):
     """The three parts of a data set.
 
     Attributes:
-        train (Split): What is learnt from, clutter cut from it included.
-        validation (Split): The last images of the training set: they choose
-            the best epoch.
-        test (Split): Measured once, at the end.
+        train: Training images; clutter is cut from them.
+        validation: The last images of the training set: they select the best
+            epoch.
+        test: Measured once, at the end.
 
     """
 
@@ -42,14 +43,14 @@ class Splits(NamedTuple):
     test: Split
 
 
-def name_classes(config):
+def name_classes(config: Config) -> Config:
     """Names the classes of a folder in its configuration.
 
     Args:
-        config (ram.config.Config): Any.
+        config: Any.
 
     Returns:
-        ram.config.Config: The same where there is no folder to ask, or the
+        The same where there is no folder to ask, or the
         names stand there already.
 
     Raises:
@@ -66,15 +67,12 @@ def name_classes(config):
     return config_from_dict(tree, data.folder)
 
 
-def load_splits(data, root=None):
-    """Reads or draws the images.
+def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
+    """Reads the images, or draws the synthetic ones.
 
     Args:
-        data (ram.config.DataConfig): Which.
-        root (str): Data root; wins over ``data.root``.
-
-    Returns:
-        Splits
+        data: Which.
+        root: Data root; wins over ``data.root``.
 
     Raises:
         RamError: Where a file is missing, damaged, or does not fit the
@@ -87,10 +85,10 @@ def load_splits(data, root=None):
         test = _as_split(*synthetic.make_digits(
             data.test_images or SYNTHETIC_TEST, data.seed, 'test'))
     elif data.name == 'npz':
-        train, test = _split_by_chance(
-            [_read_npz(os.path.expanduser(data.file))], data, data.file)
+        train, test = _split_at_random(
+            [npz.load(os.path.expanduser(data.file))], data, data.file)
     elif data.name == 'folder':
-        train, test = _split_by_chance(folder.load(data), data, data.folder)
+        train, test = _split_at_random(folder.load(data), data, data.folder)
     else:
         found = mnist.load(data.name, root or data.root)
         train = _as_split(found.train_images, found.train_labels)
@@ -120,7 +118,7 @@ def _first(split, count, key, origin):
     if count is None:
         return split
     if count > len(split.labels):
-        raise RamError(f'{origin}: data.{key}: {count} images asked for, but '
+        raise RamError(f'{origin}: data.{key}: {count} images are wanted, but '
                        f'there are {len(split.labels)}; set it lower')
     return Split(split.images[:count], split.labels[:count])
 
@@ -145,9 +143,9 @@ def _check(split, data, origin):
         raise RamError(*problems)
 
 
-def _split_by_chance(parts, data, origin):
-    """Training and test set of either or of both, in an order by chance."""
-    # They are often sorted by class.
+def _split_at_random(parts, data, origin):
+    """Training and test set in a random order; one part is split in two."""
+    # Files are often sorted by class.
     rng = numpy.random.Generator(numpy.random.PCG64(data.seed))
     parts = [Split(*(array[order] for array in part)) for part, order in (
         (part, rng.permutation(len(part[1]))) for part in parts)]
@@ -163,69 +161,19 @@ def _split_by_chance(parts, data, origin):
             Split(images[-test:], labels[-test:]))
 
 
-def _read_npz(path):
-    """(N, C, H, W) uint8 images and (N,) int32 labels of an .npz file."""
-    remedy = ('make it with numpy.savez(file, images=..., labels=...): '
-              'images (N, H, W) or (N, H, W, C), labels (N,)')
-    try:
-        arrays = read_npz(path)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or not os.path.isfile(path):
-            raise RamError(f'{path}: {error.strerror or error}; name the '
-                           'file in data.file') from error
-        raise RamError(
-            f'{path}: cannot be read ({error}); {remedy}') from error
-    except DAMAGED as error:
-        raise RamError(
-            f'{path}: not a valid .npz file ({error}); {remedy}') from error
-    missing = {'images', 'labels'}.difference(arrays)
-    if missing:
-        raise RamError(f'{path}: has no array '
-                       f'{" and ".join(sorted(missing))}; {remedy}')
-    images = _check_images(path, arrays['images'], remedy)
-    return images, _check_labels(path, arrays['labels'], len(images), remedy)
-
-
-def _check_images(path, images, remedy):
-    if images.ndim not in (3, 4) or not images.size:
-        raise RamError(f'{path}: images has shape {images.shape}; {remedy}')
-    if images.dtype.kind == 'f':
-        if not (images.min() >= 0 and images.max() <= 1):  # NaN too
-            raise RamError(f'{path}: images holds floats that are not within '
-                           '[0, 1]; scale them, or store uint8')
-        images = (images * 255 + 0.5).astype('uint8')
-    elif images.dtype != 'uint8':
-        raise RamError(f'{path}: images is {images.dtype}; store uint8, or '
-                       'floats within [0, 1]')
-    if images.ndim == 3:
-        return images[:, None]
-    return numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))
-
-
-def _check_labels(path, labels, count, remedy):
-    if labels.shape != (count,):
-        raise RamError(f'{path}: labels has shape {labels.shape} for {count} '
-                       f'images; {remedy}')
-    if labels.dtype.kind not in 'iu':
-        raise RamError(f'{path}: labels is {labels.dtype}; store whole '
-                       'numbers')
-    if labels.min() < 0 or labels.max() > 2 ** 31 - 1:
-        raise RamError(f'{path}: labels must count from 0')
-    return labels.astype('int32')
-
-
-def make_canvases(data, images, source, rng):
-    """Turns stored images into what the network sees.
+def make_canvases(data: DataConfig, images: Array, source: Array,
+                  rng: numpy.random.Generator) -> Canvases:
+    """Makes the images that the network sees.
 
     Args:
-        data (ram.config.DataConfig): Which variant.
-        images (array): (B, C, h, w), from 0 to 255.
-        source (array): (N, C, h, w) uint8: training images, to cut clutter
+        data: Which variant.
+        images: (B, C, h, w), from 0 to 255.
+        source: (N, C, h, w) uint8: training images, to cut clutter
             from.
-        rng (numpy.random.Generator): Draws places and clutter.
+        rng: Samples places and clutter.
 
     Returns:
-        ram.data.canvas.Canvases: float32. Images that are put on no canvas
+        Float32. Images that are put on no canvas
         are their own, and lie at its row and column 0.
 
     """
@@ -239,13 +187,13 @@ def make_canvases(data, images, source, rng):
 
 
 class FixedCanvases(NamedTuple):
-    """What a network is measured on.
+    """Images to measure a network on.
 
     Attributes:
-        images (array): (N, C, H, W) float32 in [0, 1].
-        labels (array): (N,) int32.
-        places (array): (N, 2) int64: row and column of the canvas at which
-            the top left pixel of each stored image lies.
+        images: (N, C, H, W) float32 in [0, 1].
+        labels: (N,) int32.
+        places: (N, 2) int64, row and column of the top left pixel of each
+            stored image on its canvas.
 
     """
 
@@ -254,24 +202,22 @@ class FixedCanvases(NamedTuple):
     places: Any
 
 
-def fixed_canvases(data, splits, name):
+def fixed_canvases(data: DataConfig, splits: Splits,
+                   name: str) -> FixedCanvases:
     """The canvases of validation or test, the same for every model.
 
-    They depend on ``data`` alone: its seed, and nothing of the training.
+    They depend on ``data`` alone, not on the training.
 
     Args:
-        data (ram.config.DataConfig): Which variant.
-        splits (Splits): The images.
-        name (str): ``validation`` or ``test``.
-
-    Returns:
-        FixedCanvases
+        data: Which variant.
+        splits: The images.
+        name: ``validation`` or ``test``.
 
     """
     split = getattr(splits, name)
     rng = numpy.random.Generator(numpy.random.PCG64(
         [data.seed, Splits._fields.index(name)]))
-    # In parts, for clutter costs memory by the batch.
+    # In parts: clutter takes memory in proportion to the batch.
     parts = [make_canvases(data, split.images[i:i + 1000],
                            splits.train.images, rng)
              for i in range(0, len(split.images), 1000)]

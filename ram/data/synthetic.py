@@ -7,10 +7,13 @@ and sprinkled with noise: never twice the same.
 
 import functools
 import os
+from typing import Tuple
 
 import matplotlib
 import numpy
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from ram.devices import Array
 
 FONTS = ('DejaVuSans', 'DejaVuSans-Bold', 'DejaVuSans-Oblique',
          'DejaVuSansMono', 'DejaVuSansMono-Bold', 'DejaVuSansMono-Oblique',
@@ -23,17 +26,17 @@ _HEIGHT = 60  # of a digit within it
 _PARTS = ('train', 'test')
 
 
-def make_digits(count, seed, part):
+def make_digits(count: int, seed: int, part: str) -> Tuple[Array, ...]:
     """Draws digits.
 
     Args:
-        count (int): N.
-        seed (int): The same seed draws the same digits, and more of them
+        count: N.
+        seed: The same seed draws the same digits, and more of them
             begin with fewer.
-        part (str): ``train`` or ``test``, which share no image.
+        part: ``train`` or ``test``, which share no image.
 
     Returns:
-        tuple of arrays: Images (N, 28, 28) uint8, bright on black, and
+        Images (N, 28, 28) uint8, bright on black, and
         labels (N,) int32.
 
     """

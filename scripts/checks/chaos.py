@@ -1,16 +1,15 @@
-"""Kills a training again and again, and compares it with one left in peace.
+"""Kills and resumes a training, and compares it with an undisturbed one.
 
     python scripts/checks/chaos.py --kills 50
     python scripts/checks/chaos.py --kills 20 --full-disk
 
-A short training (cluttered digits that the program draws itself) is run to its
-end without a disturbance. Then it is run again and ended by SIGKILL at a random
-moment, gone on with, killed again, and so on; each time it comes to its end it
-must equal the first bit for bit: weights, optimizer, generators, log and best
-checkpoint. With --full-disk every life also has a random limit on the size of
-its files, which a snapshot soon meets: that must end in one line and exit
-status 2, and nothing saved before may be lost. Exit status 1 if anything
-differs.
+A short training (cluttered synthetic digits) runs to its end undisturbed. Then
+it runs again, is ended by SIGKILL at a random moment, resumed, killed again,
+and so on. Each complete run must equal the first one bit for bit: weights,
+optimizer, generators, log and best checkpoint. With --full-disk some processes
+also have a random limit on the size of their files, which a snapshot soon
+exceeds: that must end in one line and exit status 2, and nothing saved before
+may be lost. Exit status 1 if anything differs.
 """
 import argparse
 import json
@@ -49,7 +48,7 @@ training:
   plateau_patience: 2
   snapshot_minutes: 0.003
 """
-# What a run needs to go on, and what it leaves: what is not of these is time.
+# What a resumed run needs and what a run leaves; all else is time.
 KEPT = {'snapshot.npz': 'snapshot', 'best.npz': 'checkpoint',
         'last.npz': 'checkpoint'}
 

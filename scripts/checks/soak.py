@@ -1,15 +1,14 @@
-"""Watches a long training for what grows: memory, open files, time.
+"""Checks that a long training does not grow: memory, open files, time.
 
     python scripts/checks/soak.py configs/mnist.yaml --data-root DIR --out runs/soak
     python scripts/checks/soak.py configs/quickstart.yaml --out runs/soak --minutes 5
 
-Starts `ram train`, looks at the process every few seconds (Linux), and ends it
-by SIGTERM, which saves a snapshot: the run can be gone on with. What the
-process holds after its second epoch is compared with what it holds at the end
-(by then all that ends an epoch was done once, and what it keeps is there);
-training may not grow by more than 20 MB nor by one open file. Exit status 1 if
-it did. Whether it became slower is told by the processor's time that an epoch
-took in the first and in the last third of the time.
+Starts `ram train`, samples the process every few seconds (Linux), and ends it
+by SIGTERM, which saves a snapshot: the run can be resumed. Memory and open
+files at the end are compared with those after the second epoch, when all that
+ends an epoch was done once. Exit status 1 if the training grew by more than 20
+MB or by one open file. The processor time of an epoch in the first and in the
+last third shows whether it became slower.
 """
 import argparse
 import json
@@ -120,7 +119,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--out', required=True, metavar='DIR',
-                        help='run folder; one that was begun is gone on with')
+                        help='run folder; a run in it is resumed')
     parser.add_argument('--minutes', type=float, default=60, metavar='M')
     parser.add_argument('--every', type=float, default=10, metavar='SECONDS')
     parser.add_argument('--data-root', metavar='DIR')
