@@ -20,21 +20,21 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(
 
 
 def pytest_collection_modifyitems(items):
-    # The README's blocks take minutes: begun first, they keep one process
-    # busy while others do the rest.
+    # The README's blocks take minutes: started first, they keep one process
+    # busy while the others do the rest.
     items.sort(key=lambda item: item.path.name != 'test_readme.py')
 
 
 def pytest_collection_finish():
-    # Trainings collect garbage whenever they have drawn. Of what is imported
-    # by now there is none, and looking through it takes a tenth of a second.
+    # Trainings collect garbage after drawing; to search all imported modules
+    # would take a tenth of a second each time.
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def load_script(monkeypatch):
-    """Loads scripts/NAME.py anew, as a module to be altered at will."""
+    """Loads scripts/NAME.py as a new module, which a test may change."""
     monkeypatch.syspath_prepend(SCRIPTS)
 
     def load(name):
@@ -48,17 +48,14 @@ def load_script(monkeypatch):
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Trainings leave their pictures out, which take most of a short one.
-
-    For tests of something else; others have them drawn.
-    """
+def no_figures(monkeypatch):
+    """Trainings draw no figures, which take most of the time of a short one."""
     monkeypatch.setattr(Curves, 'write', lambda self: None)
     monkeypatch.setattr(Trajectories, 'write', lambda self: None)
 
 
-# CUDA kernels as plain C++: a loop stands for the threads, of which none waits
-# for another.
+# CUDA kernels as plain C++: a loop over the threads, none of which waits for
+# another.
 _SHIM = r'''
 #include <cmath>
 using std::floor; using std::fmin; using std::fmax; using std::tanh;
@@ -106,8 +103,8 @@ def _compiled(tmp_path_factory):
 
 
 @pytest.fixture
-def threads_in_turn(_compiled, monkeypatch):
-    """Lets the kernels be launched on NumPy arrays."""
+def kernels_as_cpp(_compiled, monkeypatch):
+    """CUDA kernels are compiled as C++ and run on NumPy arrays."""
     if not shutil.which('g++'):
         pytest.skip('no C++ compiler')
 

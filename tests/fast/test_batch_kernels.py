@@ -10,7 +10,7 @@ from ram.data.canvas import warp
 from ram.data.splits import Split
 from ram.fast import batch_kernels
 
-pytestmark = pytest.mark.usefixtures('threads_in_turn')
+pytestmark = pytest.mark.usefixtures('kernels_as_cpp')
 
 
 def philox(counter, key):

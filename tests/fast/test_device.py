@@ -81,7 +81,7 @@ def compose(config, model):
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
-def test_device_iteration_equals_links(threads_in_turn, monkeypatch, case):
+def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
     if case.get('kernels'):
         monkeypatch.setattr(workspace, 'operations', lambda xp: kernels)
     config = config_of(case)
@@ -167,7 +167,7 @@ def test_device_iteration_equals_links(threads_in_turn, monkeypatch, case):
     assert optimizer.epoch == 2
 
 
-def test_ranks_sample_alone_and_learn_together(threads_in_turn):
+def test_ranks_sample_alone_and_learn_together(kernels_as_cpp):
     class Two(SingleProcess):
         size = 2
 
@@ -213,7 +213,7 @@ def use_device(monkeypatch):
 
 
 @pytest.fixture
-def device_engine(threads_in_turn, monkeypatch):
+def device_engine(kernels_as_cpp, monkeypatch):
     """Trainings use the engine ``device``, on the CPU."""
     use_device(monkeypatch)
 
@@ -224,7 +224,7 @@ def small(training=None, **data):
                        train_images=160, validation=40, **data)
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
 def test_interrupted_run_on_device_ends_as_one_that_was_not(
         device_engine, tmp_path, monkeypatch, schedule):
@@ -247,8 +247,8 @@ def test_interrupted_run_on_device_ends_as_one_that_was_not(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.usefixtures('undrawn')
-def test_device_resumes_a_run_of_the_cpu(threads_in_turn, tmp_path,
+@pytest.mark.usefixtures('no_figures')
+def test_device_resumes_a_run_of_the_cpu(kernels_as_cpp, tmp_path,
                                                 monkeypatch):
     config = small()
     call = StopTrigger.__call__
@@ -265,7 +265,7 @@ def test_device_resumes_a_run_of_the_cpu(threads_in_turn, tmp_path,
     assert train(config, tmp_path / 'run', resume=True).epoch
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_training_on_device_learns(device_engine, tmp_path):
     config = make_config({'epochs': 12, 'learning_rate': 0.003},
                          {'core': 'rnn', 'core_units': 64,
@@ -290,7 +290,7 @@ def test_the_iteration_of_a_loss_not_finite_is_reported(device_engine,
     assert trainer.updater.iteration == 4  # where the epoch is over
 
 
-@pytest.mark.usefixtures('device_engine', 'undrawn')
+@pytest.mark.usefixtures('device_engine', 'no_figures')
 def test_average_is_updated_once_an_iteration(tmp_path):
     config = small({'average': 0.6, 'schedule': 'constant'})
     composed = begin(config, tmp_path / 'run')

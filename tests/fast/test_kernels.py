@@ -68,7 +68,7 @@ def assert_same(name, arrays, written, dtype):
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('seed', range(4))
-def test_kernels_equal_numpy(threads_in_turn, dtype, seed):
+def test_kernels_equal_numpy(kernels_as_cpp, dtype, seed):
     rng = numpy.random.default_rng(seed)
     batch, units = (int(n) for n in rng.integers(1, 40, size=2))
 
@@ -106,7 +106,7 @@ def test_kernels_equal_numpy(threads_in_turn, dtype, seed):
 
 
 @pytest.mark.parametrize('seed', range(10))
-def test_glimpse_kernels_equal_numpy(threads_in_turn, seed):
+def test_glimpse_kernels_equal_numpy(kernels_as_cpp, seed):
     rng = numpy.random.default_rng(seed)
     dtype = ['float32', 'float64'][seed % 2]
     factor, scales = int(rng.integers(2, 4)), int(rng.integers(1, 4))
@@ -130,7 +130,7 @@ def test_glimpse_kernels_equal_numpy(threads_in_turn, seed):
 
 
 @pytest.mark.parametrize('seed', range(8))
-def test_fused_loss_by_kernels_equals_numpy(threads_in_turn, monkeypatch,
+def test_fused_loss_by_kernels_equals_numpy(kernels_as_cpp, monkeypatch,
                                             seed):
     rng = numpy.random.default_rng(seed)
     model, channels = make_model(rng, core=['lstm', 'rnn'][seed % 2],

@@ -7,7 +7,7 @@ import pytest
 from ram.fast import update_kernels
 from ram.losses import Objective, hybrid_loss
 
-pytestmark = pytest.mark.usefixtures('threads_in_turn')
+pytestmark = pytest.mark.usefixtures('kernels_as_cpp')
 
 
 @pytest.mark.parametrize('reward', ['correct', 'probability'])

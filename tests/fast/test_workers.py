@@ -74,7 +74,7 @@ def test_pool_computes_the_gradient_of_the_batch(case):
         pool.finalize()
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_interrupted_run_with_workers_ends_as_one_that_was_not(tmp_path,
                                                                monkeypatch):
     config = make_config({'threads': 2, 'first_std': 0.3, 'epochs': 2})

@@ -49,7 +49,7 @@ def test_the_same_seed_is_the_same_run(tmp_path):
     assert len(os.listdir(tmp_path / 'two')) == 11  # and the lock
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
 def test_an_interrupted_run_ends_as_one_that_was_not(
         tmp_path, monkeypatch, schedule):
@@ -74,7 +74,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
         tmp_path, monkeypatch):
     config = make_config({'snapshot_minutes': 1e-6, 'average': 0.9})
@@ -97,7 +97,7 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_a_run_of_a_program_that_knew_fewer_keys_is_resumed(tmp_path):
     config = make_config({'epochs': 2})
     train(config, tmp_path / 'run')
@@ -189,7 +189,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
     assert meta['iteration'] > 0
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd', 'nesterov'])
 @pytest.mark.parametrize('schedule', ['constant', 'step', 'cosine'])
 def test_learning_rates(tmp_path, optimizer, schedule):
@@ -238,7 +238,7 @@ def test_plateau_waits_and_has_a_floor():
     assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
     trainer, *_ = begin(config, tmp_path / 'run')
@@ -272,7 +272,7 @@ def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     assert model.std == pytest.approx(0.1, abs=2e-3)
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_a_run_starts_from_another_ones_weights(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
@@ -285,7 +285,7 @@ def test_a_run_starts_from_another_ones_weights(tmp_path):
     assert model.glimpses == 5 and model.std == 0.3
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_a_run_starts_from_no_other_network(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
@@ -321,7 +321,7 @@ def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     assert abs(want - seen[-1]).max() > 1e-4
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_early_stopping(tmp_path, monkeypatch):
     errors = iter([50, 40, 45, 30, 30, 31, 32, 33, 34, 35])
 
@@ -396,7 +396,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert not os.path.exists(snapshot.path)
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_resuming_needs_the_same_configuration(tmp_path):
     out = tmp_path / 'run'
     train(make_config(), out)
@@ -414,7 +414,7 @@ def test_resuming_needs_the_same_configuration(tmp_path):
     assert outcome.epoch and not outcome.interrupted
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_resume_with_more_epochs_and_other_run_options(tmp_path):
     out = tmp_path / 'run'
     train(make_config({'epochs': 2}), out)
@@ -444,7 +444,7 @@ def test_resume_with_more_epochs_and_other_run_options(tmp_path):
     assert resumed['engine'] == 'links (device: no GPU)'
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_links_and_fused_train_alike(tmp_path):
     errors = [train(make_config({'engine': engine, 'epochs': 2}),
                     tmp_path / engine).error for engine in ('links', 'fused')]
@@ -495,7 +495,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ['thesis.tex']
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_a_damaged_snapshot_is_named_and_the_one_before_used(
         tmp_path, capsys):
     config = make_config()
@@ -528,7 +528,7 @@ def test_more_in_a_batch_than_there_is(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('policy', ['random', 'frozen'])
 def test_control_policies_train(tmp_path, policy):
     outcome = train(make_config({'epochs': 1}, {'policy': policy}),
@@ -536,7 +536,7 @@ def test_control_policies_train(tmp_path, policy):
     assert os.path.exists(outcome.best)
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_training_learns(tmp_path):
     config = make_config({'epochs': 25, 'learning_rate': 0.003},
                          {'core': 'rnn', 'core_units': 64,

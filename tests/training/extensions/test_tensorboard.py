@@ -89,7 +89,7 @@ def test_tensorboard_shows_log_norms_and_glimpses(tmp_path):
     assert one != two
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('policy', ['learned', 'frozen'])
 def test_tensorboard_norms_are_those_of_the_gradient(tmp_path, policy):
     config = make_config({'epochs': 1, 'clip': None}, {'policy': policy})
@@ -110,7 +110,7 @@ def test_tensorboard_norms_are_those_of_the_gradient(tmp_path, policy):
     assert (norms['location'] == 0) == (policy == 'frozen')
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_tensorboard_of_a_killed_run_shows_each_epoch_once(tmp_path, monkeypatch):
     config = make_config({'epochs': 4})
     train(config, tmp_path / 'whole', tensorboard=True)
@@ -139,7 +139,7 @@ def test_tensorboard_of_a_killed_run_shows_each_epoch_once(tmp_path, monkeypatch
             assert value == two[tag, step], (tag, step)
 
 
-@pytest.mark.usefixtures('undrawn')
+@pytest.mark.usefixtures('no_figures')
 def test_tensorboard_may_begin_with_a_resumed_run(tmp_path, monkeypatch, recwarn):
     config = make_config()
     with monkeypatch.context() as patch:
