@@ -194,7 +194,7 @@ def _same_gradient(model, seed):
     trial = model.copy('copy')
     trial.to_device('@numpy')
     sensor = trial.glimpse.sensor
-    side = sensor.size * sensor.factor ** (sensor.scales - 1)
+    side = min(sensor.size * sensor.factor ** (sensor.scales - 1), 64)
     pixels = sensor.scales * sensor.size ** 2
     channels = trial.glimpse.what.W.shape[1] // pixels
     dtype = trial.core.linear.W.dtype

@@ -132,7 +132,8 @@ class WorkerPool(extension.Extension):
             raise RamError(
                 'training.threads: a worker process ended with status '
                 f'{(status or ["unknown"])[0]}; continue with --resume, or '
-                'set it to 1') from error
+                'set it to 1 (a script of your own must start the training '
+                "under if __name__ == '__main__')") from error
 
     def __call__(self, trainer: Any) -> None:
         """Does nothing: the updater calls :meth:`loss`."""
