@@ -20,6 +20,8 @@ from ram.data.splits import Split
 from ram.devices import Array
 from ram.functions.cuda import launch
 
+# Of the canvases that these kernels compose.
+VARIANTS = ('original', 'translated', 'cluttered')
 # A window of an image: index of the image, its first row and column there,
 # and its first row and column on the canvas.
 WINDOW = 5

@@ -7,6 +7,7 @@ import numpy
 
 from ram.config import Config
 from ram.errors import RamError
+from ram.fast import batch_kernels
 from ram.fast.fused import fused_problem
 
 # From the fastest to the most general.
@@ -64,4 +65,6 @@ def _device_problem(config, device):
         return 'no GPU'
     if config.training.optimizer != 'adam':
         return f'training.optimizer is {config.training.optimizer}'
+    if config.data.variant not in batch_kernels.VARIANTS:
+        return f'data.variant is {config.data.variant}'
     return None

@@ -199,17 +199,27 @@ def _same_gradient(model, seed):
     channels = trial.glimpse.what.W.shape[1] // pixels
     dtype = trial.core.linear.W.dtype
     images = rng.random((3, channels, side, side)).astype(dtype)
-    labels = rng.integers(len(trial.action.logits.W), size=3).astype('int32')
     first, noise = (array.astype(dtype) for array in trial.sample_noise(
         {'location': rng, 'noise': rng}, 3))
-    found = []
-    for loss in (loss_by_links, fused_loss):
+    with chainer.no_backprop_mode():
+        states = trial(images, first, noise).states
+        labels = trial.action(states[-1]).array.argmax(axis=1).astype('int32')
+    labels[1:] = (labels[1:] + 1) % len(trial.action.logits.W)  # one is correct
+
+    def gradient(loss, objective):
         trial.cleargrads()
         with chainer.using_config('train', True), \
                 chainer.force_backprop_mode():
             loss(trial, images, labels, first, noise,
-                 Objective(reward='probability')).loss.total.backward()
-        found.append(numpy.concatenate([
+                 objective).loss.total.backward()
+        return numpy.concatenate([
             numpy.zeros(p.size) if p.grad is None else p.grad.ravel()
-            for _, p in sorted(trial.namedparams())]))
-    return bool(abs(found[0] - found[1]).max() <= 1e-3 * abs(found[0]).max())
+            for _, p in sorted(trial.namedparams())])
+
+    for objective in (Objective(0.6, 0.8, 'correct'),
+                      Objective(1.7, 0.5, 'probability')):
+        links_, fused = (gradient(loss, objective)
+                         for loss in (loss_by_links, fused_loss))
+        if not abs(links_ - fused).max() <= 1e-3 * abs(links_).max():
+            return False
+    return True

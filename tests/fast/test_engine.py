@@ -58,6 +58,15 @@ def test_select_engine_refuses_what_does_not_apply(kwargs, wanted):
     assert str(caught.value) == f'training.engine: {wanted}'
 
 
+def test_select_engine_knows_the_variants_of_the_kernels(monkeypatch):
+    monkeypatch.setattr('ram.fast.batch_kernels.VARIANTS', ('original',))
+    model = {'glimpse_size': 4}
+    config = make_config(model=model, variant='translated', canvas=40)
+    network = build_network(config, make_streams(1)['weights'])
+    assert str(select_engine(config, network, Gpu)) == (
+        'fused (device: data.variant is translated)')
+
+
 def test_select_engine_changes_nothing():
     config = make_config()
     network = build_network(config, make_streams(1)['weights'])

@@ -172,7 +172,8 @@ def test_fused_problem_finds_other_classes():
     assert fused_problem(network) == 'FullyConnected takes no glimpses'
 
 
-@pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'detach'])
+@pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'reward',
+                                    'detach'])
 def test_fused_problem_finds_edited_code(monkeypatch, edited):
     if edited == 'core':
         forward = links.RNNCore.forward
@@ -188,6 +189,10 @@ def test_fused_problem_finds_edited_code(monkeypatch, edited):
         monkeypatch.setattr('ram.losses.log_pi',
                             lambda sampled, means, std: chainer.functions.sum(
                                 abs(sampled - means), axis=2))
+    elif edited == 'reward':
+        monkeypatch.setattr(
+            'ram.losses.reward', lambda logits, labels, kind: 2.0 * (
+                chainer.as_array(logits).argmax(axis=1) == labels) - 1)
     else:  # a gradient, not a value
         forward = links.BaselineNetwork.forward
         monkeypatch.setattr(
