@@ -27,6 +27,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram data`."""
     parser = commands.add_parser(
         'data', help='fetch or look at images', allow_abbrev=False)
     commands = parser.add_subparsers(

@@ -19,6 +19,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram evaluate`."""
     parser = arguments.command(commands, 'evaluate', run, 'measure the error',
                                EXAMPLES)
     arguments.add_checkpoint(parser)

@@ -19,6 +19,7 @@ Writes index.html, to be opened in a browser, its figures and inspect.json.
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram inspect`."""
     parser = arguments.command(commands, 'inspect', run,
                                'show the policy as a whole, on one page',
                                EXAMPLES)

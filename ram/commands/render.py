@@ -17,6 +17,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram render`."""
     parser = arguments.command(commands, 'render', run, 'show where it looks',
                                EXAMPLES)
     arguments.add_checkpoint(parser)

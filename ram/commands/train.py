@@ -27,6 +27,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram train`."""
     parser = arguments.command(commands, 'train', run, 'train a network',
                                EXAMPLES)
     add = parser.add_argument

@@ -17,6 +17,7 @@ Exit status 0 if configuration, log and error agree, 1 if they do not.
 
 
 def add_parser(commands: Any) -> None:
+    """Adds the arguments of `ram verify`."""
     parser = arguments.command(commands, 'verify', run,
                                "measure a run's best network again", EXAMPLES)
     parser.add_argument('folder', metavar='RUN_DIR',

@@ -55,6 +55,7 @@ class FusedLoss(chainer.FunctionNode):
         self._workspace = None
 
     def check_type_forward(self, in_types):
+        """Checks the dtypes and shapes of the weights."""
         type_check.expect(in_types.size() >= len(Weights._fields) - 2)
         gates = 4 if self._config.lstm else 1
         weights = dict(zip(Weights._fields, in_types))
