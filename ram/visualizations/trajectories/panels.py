@@ -241,6 +241,7 @@ class Bars:
         self.moving = [*self._bars, *self._numbers, base]
 
     def show(self, step: int) -> None:
+        """Shows the probabilities after a glimpse, counted from 0."""
         for j, bar, number, share in zip(
                 self._classes, self._bars, self._numbers,
                 self._probabilities[step].tolist()):
