@@ -22,6 +22,7 @@ def make_model(rng, dtype='float64', **overrides):
         'location_units': int(rng.integers(0, 2) * rng.integers(1, 9)),
         'core': str(rng.choice(['lstm', 'rnn'])),
         'policy': str(rng.choice(['learned', 'learned', 'random', 'frozen'])),
+        'location_squash': str(rng.choice(['tanh', 'none'])),
         'std': float(rng.uniform(0.05, 1)),
         'first_location': str(rng.choice(['random', 'center']))}
     model.update(overrides)

@@ -45,6 +45,11 @@ def _of_model(model, data, parameters):
             f'than the padded {height}x{width} image '
             f'({2 * max(height, width)} pixels); use fewer scales or a '
             'smaller factor or glimpse')
+    if ('location_network' in model.own_parts
+            and model.location_squash == 'none'):
+        yield 'model.location_squash', (
+            'model.location_squash', 'model.location_network'), (
+            'a location network of your own decides itself; remove it')
     if model.network == 'conv' and min(height, width) < 10:
         yield 'model.network', frame + ('model.network',), (
             f'the convolution takes 10x10 pixels of a {height}x{width} '

@@ -154,6 +154,9 @@ class ModelConfig(_Section):
     location_units: int = _key(128, (
         'hidden units of the location network; 0: none, as in the paper'),
         ge=0, le=10 ** 6)
+    location_squash: Literal['tanh', 'none'] = _key('tanh', (
+        'what keeps the mean of the policy inside the image: a tanh; or '
+        'none, a mean that is linear in the state, as in the paper'))
     std: float = _key(0.1, (
         'standard deviation of the location policy; the image is 2 wide'),
         gt=0, le=10)
@@ -197,11 +200,12 @@ class TrainingConfig(_Section):
     learning_rate: float = _key(1e-3, (
         'the first learning rate; may differ on --resume'), gt=0, le=100)
     momentum: float = _key(0.9, 'momentum_sgd, nesterov', ge=0, lt=1)
-    schedule: Literal['constant', 'step', 'cosine', 'plateau'] = _key(
-        'cosine', 'how the learning rate falls')
+    schedule: Literal[
+            'constant', 'step', 'cosine', 'linear', 'plateau'] = _key(
+                'cosine', 'how the learning rate falls')
     final_rate: float = _key(0.01, (
-        'cosine: the last learning rate, plateau: the lowest one, as a share '
-        'of the first'), ge=0, le=1)
+        'cosine, linear: the last learning rate, plateau: the lowest one, as '
+        'a share of the first'), ge=0, le=1)
     step_epochs: List[Count] = _key([], (
         'step: epochs after which the rate falls'))
     step_factor: float = _key(0.1, (

@@ -108,10 +108,11 @@ def _slope_of_tanh(y, out):
 
 
 def sample_location(z: Array, b: Array, noise: Array, std: float,
-                    mean: Array, sampled: Array) -> None:
-    """mean = tanh(z + b), sampled = mean + std noise; z is overwritten."""
-    z += b
-    numpy.tanh(z, out=mean)
+                    squash: bool, mean: Array, sampled: Array) -> None:
+    """mean = z + b, or its tanh, sampled = mean + std noise."""
+    numpy.add(z, b, out=mean)
+    if squash:
+        numpy.tanh(mean, out=mean)
     numpy.multiply(noise, std, out=sampled)
     sampled += mean
 

@@ -125,11 +125,13 @@ __global__ void lstm_backward(int count, int units, const REAL* z, int gates,
 }
 
 __global__ void sample_location(int count, const REAL* z, const REAL* b,
-                       const REAL* noise, REAL std, REAL* mean, REAL* sampled)
+                       const REAL* noise, REAL std, int squash,
+                       REAL* mean, REAL* sampled)
 {
     int i = INDEX;
     if (i >= count) return;
-    REAL m = tanh(z[i] + b[i % 2]);
+    REAL m = z[i] + b[i % 2];
+    if (squash) m = tanh(m);
     mean[i] = m;
     sampled[i] = noise[i] * std + m;
 }
@@ -184,7 +186,7 @@ def lstm_backward(z, c, tanh_c, dh, dc, dz, buffer, slopes):
             dh, _row(dh), dc, dz, _row(dz))
 
 
-def sample_location(z, b, noise, std, mean, sampled):
+def sample_location(z, b, noise, std, squash, mean, sampled):
     """See :func:`ram.fast.elementwise.sample_location`."""
     _launch('sample_location', z.size, z, z, b, noise, z.dtype.type(std),
-            mean, sampled)
+            int(squash), mean, sampled)

@@ -95,7 +95,7 @@ def _next_location(xp, ws, t, noise, sampled, means, h, weights, config):
         h = ws.hidden[t]
     xp.dot(h, weights.mean_W.T, out=ws.pre_mean)
     ops.sample_location(ws.pre_mean, weights.mean_b, noise[t], config.std,
-                        means[t], sampled[t + 1])
+                        config.squash, means[t], sampled[t + 1])
 
 
 def trains_location(config: RolloutConfig, d_means: Optional[Array]) -> bool:
@@ -222,7 +222,9 @@ def _backward_glimpse(xp, ws, packed, grads):
 def _backward_location(xp, ws, means, states, d_means, weights, grads,
                        config):
     """The location network, all steps at once: they are independent."""
-    d = (d_means * (1 - means * means)).reshape(-1, 2)
+    d = d_means.reshape(-1, 2)
+    if config.squash:
+        d = (d_means * (1 - means * means)).reshape(-1, 2)
     states, d_states = _all_steps(states[:-1]), _all_steps(ws.d_states)
     has_hidden = weights.hidden_W is not None
     inputs, W = states, weights.mean_W

@@ -71,6 +71,7 @@ class RolloutConfig(NamedTuple):
         factor: How much wider each patch is than the one before.
         lstm: LSTM core, else the rectifier core.
         std: Standard deviation of the policy.
+        squash: Whether a tanh keeps its mean inside the image.
         learned: Whether the location network gives the means; else the noise
             is the locations themselves.
         reaches_core: Whether the gradient of the means continues into the
@@ -84,6 +85,7 @@ class RolloutConfig(NamedTuple):
     factor: int
     lstm: bool
     std: float
+    squash: bool
     learned: bool
     reaches_core: bool
 
@@ -94,7 +96,8 @@ class RolloutConfig(NamedTuple):
         return cls(
             glimpses=model.glimpses, size=sensor.size, scales=sensor.scales,
             factor=sensor.factor, lstm=type(model.core) is links.LSTMCore,
-            std=model.std, learned=model.policy != 'random',
+            std=model.std, squash=model.location.squash,
+            learned=model.policy != 'random',
             reaches_core=model.reinforce_reaches_core)
 
 

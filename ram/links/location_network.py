@@ -12,16 +12,21 @@ from chainer.initializers import LeCunNormal
 class LocationNetwork(chainer.Chain):
     """The mean of the Gaussian policy (Section 3.1).
 
-    The paper's mean is linear in the state. Here a tanh keeps it inside the
-    image, and a hidden layer lets it learn where its gradient does not reach
-    the core.
+    The paper's mean is linear in the state. By default a tanh keeps it inside
+    the image, and a hidden layer lets it learn where its gradient does not
+    reach the core.
 
     Args:
         in_units: Width of the state h.
         hidden_units: Width of the hidden layer; 0 for none.
         rng: Samples the initial weights.
 
+    Attributes:
+        squash (bool): Whether the mean is squashed by a tanh.
+
     """
+
+    squash = True
 
     def __init__(self, in_units: int, hidden_units: int = 0,
                  rng: Optional[numpy.random.Generator] = None):
@@ -43,9 +48,10 @@ class LocationNetwork(chainer.Chain):
                 reach the core.
 
         Returns:
-            (B, 2), (x, y) in [-1, 1].
+            (B, 2), (x, y); in [-1, 1] if squashed.
 
         """
         if self.hidden is not None:
             h = F.relu(self.hidden(h))
-        return F.tanh(self.mean(h))
+        mean = self.mean(h)
+        return F.tanh(mean) if self.squash else mean

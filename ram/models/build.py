@@ -54,7 +54,7 @@ def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
     sensor = links.GlimpseSensor(model.glimpse_size, model.scales,
                                  model.scale_factor)
     with chainer.using_config('dtype', 'float32'):
-        return RAM(
+        network = RAM(
             glimpse=make('glimpse_network', sensor, data.channels,
                          model.what_units, model.where_units,
                          model.glimpse_units),
@@ -66,6 +66,9 @@ def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
             glimpses=model.glimpses, std=model.std,
             first_location=model.first_location, policy=model.policy,
             reinforce_reaches_core=config.training.reinforce_reaches_core)
+    if 'location_network' not in model.own_parts:
+        network.location.squash = model.location_squash == 'tanh'
+    return network
 
 
 def import_parts(config: Config) -> None:

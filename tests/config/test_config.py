@@ -153,6 +153,8 @@ IMPOSSIBLE = {
     'data: {name: synthetic, channels: 3}': 'data.name',
     'data: {channels: 3}': 'data.channels',
     'data: {train_images: 5000}': 'data.validation',
+    'model: {location_network: a.B, location_squash: none}':
+        'model.location_squash',
     'training: {schedule: step}': 'training.step_epochs',
     'training: {schedule: step, step_epochs: [5, 3]}': 'training.step_epochs',
     'training: {schedule: step, step_epochs: [90]}': 'training.step_epochs'}

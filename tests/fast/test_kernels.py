@@ -97,8 +97,8 @@ def test_kernels_equal_numpy(kernels_as_cpp, dtype, seed):
             normal(batch, units), part(len(z) * units), normal(batch, units),
             normal(3, batch, units)], [4, 5][4 - len(z):], dtype)
     assert_same('sample_location', [
-        normal(batch, 2), normal(2), normal(batch, 2), 0.3, normal(batch, 2),
-        normal(batch, 2)], [4, 5], dtype)
+        normal(batch, 2), normal(2), normal(batch, 2), 0.3, batch % 2 == 0,
+        normal(batch, 2), normal(batch, 2)], [5, 6], dtype)
     assert_same('encode_location', [
         2 * normal(batch, 2), normal(units, 2), normal(units),
         normal(batch, 2), normal(batch, 2), normal(batch, units),

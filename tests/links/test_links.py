@@ -123,10 +123,13 @@ def test_location_network(hidden, batch):
     x = h
     if hidden:
         x = numpy.maximum(h @ net.hidden.W.array.T + net.hidden.b.array, 0)
-    want = numpy.tanh(x @ net.mean.W.array.T + net.mean.b.array)
+    linear = x @ net.mean.W.array.T + net.mean.b.array
+    want = numpy.tanh(linear)
     got = net(chainer.Variable(h)).array
     numpy.testing.assert_allclose(got, want, atol=1e-12)
     assert abs(got).max() <= 1 and got.shape == (batch, 2)
+    net.squash = False
+    numpy.testing.assert_allclose(net(chainer.Variable(h)).array, linear)
 
 
 @pytest.mark.parametrize('shape', [(4,), (1,), (3, 4), (3, 1)])

@@ -191,7 +191,8 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
 
 @pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd', 'nesterov'])
-@pytest.mark.parametrize('schedule', ['constant', 'step', 'cosine'])
+@pytest.mark.parametrize('schedule',
+                         ['constant', 'step', 'linear', 'cosine'])
 def test_learning_rates(tmp_path, optimizer, schedule):
     training = {'optimizer': optimizer, 'schedule': schedule,
                 'learning_rate': 0.01, 'final_rate': 0.1,
@@ -207,6 +208,7 @@ def test_learning_rates(tmp_path, optimizer, schedule):
         epoch = update * 32 / 200
         share = {'constant': 1.0,
                  'step': 0.5 ** ((epoch >= 1) + (epoch >= 2)),
+                 'linear': 0.1 + 0.9 * (1 - min(epoch / 3, 1)),
                  'cosine': 0.1 + 0.45 * (1 + math.cos(
                      math.pi * min(epoch / 3, 1)))}[schedule]
         which = sum(update > end for end in (7, 13))

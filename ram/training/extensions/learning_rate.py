@@ -65,6 +65,9 @@ class LearningRate(extension.Extension):
         if training.schedule == 'cosine':
             share = training.final_rate + (1 - training.final_rate) * (
                 half_cosine(epoch, training.epochs))
+        elif training.schedule == 'linear':
+            share = training.final_rate + (1 - training.final_rate) * (
+                1 - min(epoch / training.epochs, 1))
         elif training.schedule == 'step':
             share = training.step_factor ** sum(
                 epoch >= step for step in training.step_epochs)
