@@ -29,12 +29,14 @@ class Objective(NamedTuple):
         reinforce_weight: Weight of the REINFORCE term.
         baseline_weight: Weight of the baseline term.
         reward: Kind of the reward, see :func:`reward`.
+        entropy_weight: Weight of the entropy of a player's actions.
 
     """
 
     reinforce_weight: float = 1.0
     baseline_weight: float = 1.0
     reward: str = 'correct'
+    entropy_weight: float = 0.0
 
 
 PLAIN = Objective()
@@ -160,3 +162,57 @@ def loss_by_links(model: chainer.Chain, images: Array, labels: Array,
                        model.std, model.baseline(rollout.states[:-1]),
                        objective)
     return StepResult(loss, logits.array, rollout.sampled)
+
+
+class GameLoss(NamedTuple):
+    """The loss of a batch of games and its terms, scalars, not weighted."""
+
+    total: Any
+    action: Any
+    reinforce: Any
+    baseline: Any
+    entropy: Any
+
+
+def game_loss(logits: chainer.Variable, actions: Array, rewards: Array,
+              sampled: Array, means: chainer.Variable, std: float,
+              baselines: chainer.Variable,
+              objective: Objective = PLAIN) -> GameLoss:
+    """REINFORCE for actions and locations + baseline (Section 3.2).
+
+    With T steps and B games, sums over the steps and means over the batch:
+
+    - action: ``-log p(action) (R - b)``;
+    - reinforce: ``-log pi (R - b)``, for the locations;
+    - baseline: ``(b - R)^2``, a mean over the steps too;
+    - entropy: that of the distribution of the actions, in nats. The total
+      has it with a minus sign: actions stay various.
+
+    The bracket is detached. The gradient of action + reinforce is an
+    unbiased estimate of that of the expected ``-R``.
+
+    Args:
+        logits: (T, B, K) of the actions.
+        actions: (T, B) int, as sampled.
+        rewards: (B,), one at the end of each game.
+        sampled: (T - 1, B, 2) locations as sampled.
+        means: (T - 1, B, 2) means of the policy.
+        std: Standard deviation of the policy.
+        baselines: (T, B) expected rewards.
+        objective: Weights of the terms.
+
+    """
+    steps, batch = actions.shape
+    advantage = rewards - baselines.array
+    log_p = F.log_softmax(logits, axis=2)
+    chosen = F.reshape(F.select_item(
+        F.reshape(log_p, (steps * batch, -1)), actions.ravel()),
+        (steps, batch))
+    action = -F.sum(chosen * advantage) / batch
+    reinforce = -F.sum(log_pi(sampled, means, std) * advantage[:-1]) / batch
+    baseline = F.sum((baselines - rewards) ** 2) / advantage.size
+    entropy = -F.sum(F.exp(log_p) * log_p) / batch
+    total = (action + objective.reinforce_weight * reinforce
+             + objective.baseline_weight * baseline
+             - objective.entropy_weight * entropy)
+    return GameLoss(total, action, reinforce, baseline, entropy)

@@ -15,7 +15,7 @@ LAYERS = [
     ('ram.__main__',), ('ram.commands',), ('ram.training',),
     ('ram.visualizations',), ('ram.api',), ('ram.evaluation',), ('ram.fast',),
     ('ram.checkpoint',), ('ram.data',), ('ram.models',), ('ram.links',),
-    ('ram.losses',), ('ram.config',), ('ram.functions',), ('ram.devices',),
+    ('ram.losses',), ('ram.games',), ('ram.config',), ('ram.functions',), ('ram.devices',),
     ('ram.random_streams',), ('ram.files',), ('ram.errors',),
     ('ram.compat',), ('ram',)]
 MAX_FILE, MAX_FUNCTION = 350, 60

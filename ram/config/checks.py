@@ -15,6 +15,8 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _of_canvas(config.data)
     yield from _of_source(config.data)
     yield from _of_schedule(config.training)
+    if config.data.is_game:
+        yield from _of_game(config)
 
 
 def _of_model(model, data, parameters):
@@ -122,6 +124,39 @@ def _of_source(data):
         yield 'data.validation', ('data.validation', 'data.train_images'), (
             f'{data.validation} of {data.train_images} images for validation '
             'leave none to train on; use fewer')
+
+
+def _of_game(config):
+    data, model = config.data, config.model
+    height, width = data.image_size
+    steps = height - 1
+    if model.network != 'ram':
+        yield 'model.network', ('model.network', 'data.name'), (
+            'catch is played by ram; remove it')
+    if min(height, width) < 2:
+        yield 'data.image_size', ('data.image_size', 'data.name'), (
+            f'a screen of {height}x{width} has no place for ball and paddle; '
+            'use [24, 24], as the paper')
+    elif model.glimpses != steps:
+        yield 'model.glimpses', ('model.glimpses', 'data.image_size',
+                                 'data.name'), (
+            f'a ball falls {steps} steps from the top of {height} rows, and '
+            f'every step has one glimpse; set it to {steps}')
+    if data.ball_speed >= width:
+        yield 'data.ball_speed', ('data.ball_speed', 'data.image_size'), (
+            f'the ball would cross the screen of {width} columns in a step; '
+            'use 1, or a few')
+    if (data.channels, data.classes) != (1, 3):
+        yield 'data.classes', ('data.name', 'data.channels', 'data.classes'), (
+            'catch has one channel and three actions; set channels to 1 and '
+            'classes to 3')
+    for key, plain in (('variant', 'original'), ('warp', 0), ('shift', 0)):
+        if getattr(data, key) != plain:
+            yield f'data.{key}', ('data.name', f'data.{key}'), (
+                'the screen of a game is taken as it is; remove it')
+    if config.training.reward != 'correct':
+        yield 'training.reward', ('data.name', 'training.reward'), (
+            'the reward of a game is 1 or 0; remove it')
 
 
 def _of_schedule(training):

@@ -73,7 +73,7 @@ class DataConfig(_Section):
 
     name: str = _key('mnist', (
         'mnist; synthetic (digits that the program draws); folder or npz '
-        '(your own images); or the name of a folder in the data root with '
+        '(your own images); catch (the game); or the name of a folder in the data root with '
         "files in MNIST's format"), pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$')
     root: Optional[str] = _key(None, (
         'data root, as --data-root and RAM_DATA_ROOT set it (run option)'))
@@ -110,18 +110,28 @@ class DataConfig(_Section):
         'height and width of the canvas (translated, cluttered)'))
     clutter: int = _key(4, 'clutter patches on a canvas', ge=1, le=1000)
     clutter_size: Side = _key(8, 'side of a clutter patch, in pixels')
+    ball_speed: int = _key(1, (
+        'catch: largest sideways speed of the ball, in columns a step'),
+        ge=0, le=100)
+    paddle_start: Literal['any', 'center'] = _key('any', (
+        'catch: where the paddle starts'))
     train_images: Optional[Count] = _key(None, (
         'number of images for training and validation; null: all (synthetic: '
-        '12000)'))
+        '12000; catch: 107400 games)'))
     test_images: Optional[Count] = _key(None, (
-        'number of test images; null: all (synthetic: 2000; npz, and folder '
-        'without a test folder: a sixth)'))
+        'number of test images; null: all (synthetic: 2000; catch: 10000 '
+        'games; npz, and folder without a test folder: a sixth)'))
     validation: Count = _key(5000, (
         'the last so many training images select the best epoch'))
     seed: Seed = _key(2014, (
         'seed of validation and test canvases and first locations, of '
         'synthetic digits, and of the split of an npz file or a folder; not '
         'of training'))
+
+    @property
+    def is_game(self) -> bool:
+        """Whether a game is played, instead of images classified."""
+        return self.name == 'catch'
 
     @property
     def canvas_size(self) -> Tuple[int, int]:
@@ -144,6 +154,9 @@ class ModelConfig(_Section):
     scales: int = _key(1, 'number k of patches in a glimpse', ge=1, le=10)
     scale_factor: int = _key(2, (
         'how much wider each patch is than the one before'), ge=1, le=8)
+    coarse: Literal['mean', 'sum'] = _key('mean', (
+        'what a pixel of a coarser patch is of the pixels that it covers; '
+        'sum keeps a single bright pixel as bright'))
     what_units: Count = _key(128, 'width of h_g, which encodes the patches')
     where_units: Count = _key(128, 'width of h_l, which encodes the location')
     glimpse_units: Count = _key(256, 'width of the glimpse vector g')
@@ -220,6 +233,9 @@ class TrainingConfig(_Section):
         'average so far has this weight; 0: the weights themselves'), ge=0,
         lt=1)
     reinforce_weight: Weight = _key(0.01, 'weight of the REINFORCE term')
+    entropy_weight: Weight = _key(0.0, (
+        'catch: weight of the entropy of the actions, summed over the steps, '
+        'which is made larger'))
     baseline_weight: Weight = _key(1.0, 'weight of the baseline term')
     reward: Annotated[Literal['correct', 'probability'],
                       _renamed('right', 'correct')] = _key('correct', (

@@ -10,8 +10,10 @@ from ram.data import canvas, folder, mnist, npz, synthetic
 from ram.data.canvas import Canvases
 from ram.devices import Array
 from ram.errors import RamError
+from ram.games.catch import Catch
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 12000, 2000
+GAMES_TRAIN, GAMES_TEST = 107400, 10000
 
 
 class Split(NamedTuple):
@@ -79,7 +81,9 @@ def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
             configuration.
 
     """
-    if data.name == 'synthetic':
+    if data.is_game:
+        train, test = _sample_games(data)
+    elif data.name == 'synthetic':
         train = _as_split(*synthetic.make_digits(
             data.train_images or SYNTHETIC_TRAIN, data.seed, 'train'))
         test = _as_split(*synthetic.make_digits(
@@ -94,8 +98,9 @@ def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
         train = _as_split(found.train_images, found.train_labels)
         test = _as_split(found.test_images, found.test_labels)
     origin = data.file or data.folder or data.name
-    for part in (train, test):
-        _check(part, data, origin)
+    if not data.is_game:
+        for part in (train, test):
+            _check(part, data, origin)
     train = _first(train, data.train_images, 'train_images', origin)
     test = _first(test, data.test_images, 'test_images', origin)
     if data.validation >= len(train.labels):
@@ -106,6 +111,17 @@ def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
     cut = len(train.labels) - data.validation
     return Splits(Split(train.images[:cut], train.labels[:cut]),
                   Split(train.images[cut:], train.labels[cut:]), test)
+
+
+def _sample_games(data):
+    """First positions in the place of images; they have no labels."""
+    game = Catch.of(data)
+    for part, count in (('train', data.train_images or GAMES_TRAIN),
+                        ('test', data.test_images or GAMES_TEST)):
+        rng = numpy.random.Generator(numpy.random.PCG64(
+            [data.seed, Splits._fields.index(part)]))
+        yield Split(game.sample_starts(count, rng),
+                    numpy.zeros(count, 'int32'))
 
 
 def _as_split(images, labels):
@@ -177,6 +193,8 @@ def make_canvases(data: DataConfig, images: Array, source: Array,
         are their own, and lie at its row and column 0.
 
     """
+    if data.is_game:  # first positions
+        return canvas.Canvases(images, numpy.zeros((len(images), 2), 'int64'))
     images = images.astype('float32') / 255
     if data.variant == 'translated':
         return canvas.translate(images, data.canvas, rng)

@@ -18,6 +18,7 @@ from ram.fast.workspace import (
     pack_weights,
 )
 from ram.losses import HybridLoss, Objective, StepResult, loss_by_links
+from ram.models.player import Player
 from ram.models.ram import RAM, Rollout
 
 _pools = weakref.WeakKeyDictionary()  # WorkspacePool by network
@@ -178,6 +179,11 @@ def fused_problem(model: chainer.Chain) -> Optional[str]:
 def _find_problem(model):
     if not isinstance(model, RAM):
         return f'{type(model).__name__} takes no glimpses'
+    if isinstance(model, Player):
+        return 'a game is played step by step'
+    if getattr(model.glimpse, 'sensor', None) and (
+            model.glimpse.sensor.coarse != 'mean'):
+        return f'model.coarse is {model.glimpse.sensor.coarse}'
     for part in (model.glimpse, model.core, model.location, model.action,
                  model.baseline, getattr(model.glimpse, 'sensor', None)):
         name = type(part).__name__

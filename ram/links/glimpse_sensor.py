@@ -17,7 +17,14 @@ class GlimpseSensor(chainer.Link):
         scales: Number k of patches.
         factor: How much wider each patch is than the one before.
 
+    Attributes:
+        coarse (str): What a pixel of a coarse scale is of the pixels that it
+            covers: their ``mean``, or their ``sum``, which keeps a single
+            bright pixel as bright.
+
     """
+
+    coarse = 'mean'
 
     def __init__(self, size: int, scales: int = 1, factor: int = 2):
         super().__init__()
@@ -39,5 +46,9 @@ class GlimpseSensor(chainer.Link):
             :func:`ram.functions.glimpse`.
 
         """
-        return glimpse(images, locations, self.size, self.scales, self.factor,
-                       table)
+        retina = glimpse(images, locations, self.size, self.scales,
+                         self.factor, table)
+        if self.coarse == 'sum':
+            for scale in range(1, self.scales):
+                retina[:, scale] *= self.factor ** (2 * scale)
+        return retina

@@ -1,13 +1,17 @@
 """The network that a configuration names."""
 
+from functools import partial
+
 import chainer
 import numpy
 
 from ram import links
 from ram.config import Config
 from ram.errors import RamError
+from ram.games.catch import Catch
 from ram.models.comparison import build_comparison
 from ram.models.parts import describe, import_module, make_part
+from ram.models.player import Player
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 
@@ -53,8 +57,10 @@ def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
 
     sensor = links.GlimpseSensor(model.glimpse_size, model.scales,
                                  model.scale_factor)
+    sensor.coarse = model.coarse
+    cls = partial(Player, Catch.of(data)) if data.is_game else RAM
     with chainer.using_config('dtype', 'float32'):
-        network = RAM(
+        network = cls(
             glimpse=make('glimpse_network', sensor, data.channels,
                          model.what_units, model.where_units,
                          model.glimpse_units),

@@ -127,18 +127,21 @@ class RAM(chainer.Chain):
             states.append(h)
             if t + 1 == self.glimpses:
                 break
-            if self.policy == 'random':
-                means.append(chainer.Variable(xp.zeros_like(first)))
-                sampled.append(noise[t])
-                continue
-            means.append(self.location(
-                h if self.reinforce_reaches_core else h.array))
-            # .array detaches the sample from the graph: it is data.
-            sampled.append(means[t].array + self.std * noise[t])
+            mean, location = self._next_location(h, noise[t])
+            means.append(mean)
+            sampled.append(location)
         means = (F.stack(means) if means else
                  chainer.Variable(xp.zeros((0,) + first.shape, first.dtype)))
         return Rollout(xp.stack(sampled), xp.stack(locations), means,
                        F.stack(states))
+
+    def _next_location(self, h, noise):
+        """The policy's mean in state h, and the location sampled there."""
+        if self.policy == 'random':
+            return chainer.Variable(self.xp.zeros_like(noise)), noise
+        mean = self.location(h if self.reinforce_reaches_core else h.array)
+        # .array detaches the sample from the graph: it is data.
+        return mean, mean.array + self.std * noise
 
 
 def _uniform(generator, shape):

@@ -20,6 +20,7 @@ from ram.fast.workers import WorkerPool
 from ram.losses import loss_by_links
 from ram.models.build import build_network
 from ram.models.comparison import Baseline
+from ram.models.player import Player
 from ram.random_streams import make_streams
 from ram.training.distributed import SINGLE_PROCESS, SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
@@ -31,7 +32,11 @@ from ram.training.extensions.std_schedule import StdSchedule
 from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
 from ram.training.signals import StopTrigger
-from ram.training.train_chain import ComparisonTrainChain, TrainChain
+from ram.training.train_chain import (
+    ComparisonTrainChain,
+    GameTrainChain,
+    TrainChain,
+)
 
 OPTIMIZERS = {
     'adam': lambda t: Adam(t.learning_rate),
@@ -119,6 +124,8 @@ def _train_chain(model, config, streams, engine):
     """The network with the loss that it is trained by."""
     if isinstance(model, Baseline):
         return ComparisonTrainChain(model)
+    if isinstance(model, Player):
+        return GameTrainChain(model, config.training, streams)
     return TrainChain(model, config.training, streams,
                       loss_by_links if engine.name == 'links' else fused_loss)
 
@@ -189,7 +196,7 @@ def _extend_with_reports(trainer, stream, model, images, labels, config,
     if stream.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=10, out=stream))
     examples = None
-    if config.model.network == 'ram':
+    if config.model.network == 'ram' and not config.data.is_game:
         examples = Examples(model, images, labels, config)
         trainer.extend(Trajectories(examples, trainer.out))
     if tensorboard:

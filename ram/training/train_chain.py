@@ -8,8 +8,9 @@ import numpy
 
 from ram.config import TrainingConfig
 from ram.devices import Array
-from ram.losses import Objective, StepResult, loss_by_links
+from ram.losses import Objective, StepResult, game_loss, loss_by_links
 from ram.models.comparison import Baseline
+from ram.models.player import Player
 from ram.models.ram import RAM
 from ram.random_streams import serialize_generator
 
@@ -43,7 +44,8 @@ class TrainChain(chainer.Chain):
         learns = model.policy == 'learned'
         self.objective = Objective(
             training.reinforce_weight if learns else 0,
-            training.baseline_weight, training.reward)
+            training.baseline_weight, training.reward,
+            training.entropy_weight)
         with self.init_scope():
             self.model = model
 
@@ -73,26 +75,67 @@ class TrainChain(chainer.Chain):
         """Reports the loss, its terms, the error and location statistics."""
         loss = result.loss
         accuracy = (result.logits.argmax(axis=1) == labels).mean()
-        # All x, then all y: pairs would be summed slowly.
-        xy = self.xp.ascontiguousarray(result.sampled[1:].reshape(-1, 2).T)
-        report = {
+        chainer.report({
             'loss': loss.total, 'loss/action': loss.action,
             'loss/reinforce': loss.reinforce, 'loss/baseline': loss.baseline,
-            'accuracy': accuracy, 'error': 100 * (1 - accuracy)}
-        if xy.size:
-            x, y = xy.mean(axis=1)
-            report.update({
-                'location/x': x, 'location/y': y,
+            'accuracy': accuracy, 'error': 100 * (1 - accuracy),
+            **self._location_statistics(result.sampled)}, self)
+
+    def _location_statistics(self, sampled):
+        """What is reported of (T, B, 2) locations, without the first."""
+        # All x, then all y: pairs would be summed slowly.
+        xy = self.xp.ascontiguousarray(sampled[1:].reshape(-1, 2).T)
+        if not xy.size:
+            return {}
+        x, y = xy.mean(axis=1)
+        return {'location/x': x, 'location/y': y,
                 'location/spread': xy.std(axis=1).mean(),
                 'location/outside': (
-                    self.xp.abs(xy) > 1).any(axis=0).mean()})
-        chainer.report(report, self)
+                    self.xp.abs(xy) > 1).any(axis=0).mean()}
 
     def serialize(self, serializer):
         super().serialize(serializer)
         for name in ('location', 'noise'):
             serialize_generator(serializer, f'stream {name}',
                                 self._streams[name])
+
+
+class GameTrainChain(TrainChain):
+    """A player with the loss of its games.
+
+    Args:
+        model: The player.
+        training: Weights of the terms.
+        streams: ``location`` and ``noise`` are used.
+
+    """
+
+    def __init__(self, model: Player, training: TrainingConfig,
+                 streams: Streams):
+        super().__init__(model, training, streams)
+
+    def forward(self, starts: Array, labels: Array) -> chainer.Variable:
+        """The loss of a batch of games, (); its terms are reported.
+
+        Args:
+            starts: (B, 3) int32 first positions.
+            labels: Not used.
+
+        """
+        model = self.model
+        games = model(starts, *self.sample_noise(len(starts)))
+        loss = game_loss(games.logits, games.actions, games.rewards,
+                         games.sampled[1:], games.means, model.std,
+                         model.baseline(games.states), self.objective)
+        caught = games.rewards.mean()
+        report = {f'loss/{name}': term for name, term in
+                  loss._asdict().items() if name != 'total'}
+        report.update(
+            loss=loss.total, accuracy=caught, error=100 * (1 - caught),
+            entropy=loss.entropy / len(games.logits))
+        report.update(self._location_statistics(games.sampled))
+        chainer.report(report, self)
+        return loss.total
 
 
 class ComparisonTrainChain(chainer.Chain):

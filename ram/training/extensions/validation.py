@@ -8,6 +8,8 @@ from chainer.training import extension
 
 from ram.config import Config
 from ram.evaluation.evaluate import evaluate, evaluation_streams
+from ram.evaluation.play import evaluate_games
+from ram.models.player import Player
 from ram.training.distributed import SingleProcess
 
 
@@ -46,10 +48,17 @@ class Validation(extension.Extension):
             return
         report = None
         if self._ranks.rank == 0:
-            result = evaluate(
-                self.model, self._images, self._labels,
-                evaluation_streams(self._config.data, 'validation'),
-                batch_size=self._config.evaluation.batch_size)
-            report = {'validation/main/error': result.error,
-                      'validation/main/loss': result.loss}
+            report = self._measure()
         chainer.report(self._ranks.from_first(report))
+
+    def _measure(self):
+        streams = evaluation_streams(self._config.data, 'validation')
+        batch_size = self._config.evaluation.batch_size
+        if isinstance(self.model, Player):
+            result = evaluate_games(self.model, self._images, streams,
+                                    batch_size=batch_size)
+            return {'validation/main/error': result.error}
+        result = evaluate(self.model, self._images, self._labels, streams,
+                          batch_size=batch_size)
+        return {'validation/main/error': result.error,
+                'validation/main/loss': result.loss}

@@ -1,0 +1,1 @@
+"""Games that the network plays through its retina (Section 4.2)."""
