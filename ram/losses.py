@@ -30,6 +30,7 @@ class Objective(NamedTuple):
         baseline_weight: Weight of the baseline term.
         reward: Kind of the reward, see :func:`reward`.
         entropy_weight: Weight of the entropy of a player's actions.
+        border_weight: Weight of the border term, see :func:`border`.
 
     """
 
@@ -37,6 +38,7 @@ class Objective(NamedTuple):
     baseline_weight: float = 1.0
     reward: str = 'correct'
     entropy_weight: float = 0.0
+    border_weight: float = 0.0
 
 
 PLAIN = Objective()
@@ -104,6 +106,25 @@ def log_pi(sampled: Array, means: Any, std: float) -> chainer.Variable:
     return -0.5 * F.sum(z * z, axis=2) - math.log(2 * math.pi * std ** 2)
 
 
+def border(means: Any, std: float) -> chainer.Variable:
+    """How far the policy's means are from where it samples inside.
+
+    A location beyond the border is clipped: all of them give one glimpse, and
+    REINFORCE cannot tell them apart. So a mean closer than a standard
+    deviation to the border costs the square of what is missing.
+
+    Args:
+        means: (T - 1, B, 2).
+        std: Standard deviation of the policy.
+
+    Returns:
+        (), mean over the batch of the sum over decisions and coordinates.
+
+    """
+    excess = F.relu(F.absolute(means) + (std - 1))
+    return F.sum(excess * excess) / means.shape[1]
+
+
 def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
                 means: chainer.Variable, std: float,
                 baselines: chainer.Variable,
@@ -135,6 +156,8 @@ def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
     baseline = F.sum((baselines - R) ** 2) / decisions
     total = (action + objective.reinforce_weight * reinforce
              + objective.baseline_weight * baseline)
+    if objective.border_weight:
+        total += objective.border_weight * border(means, std)
     return HybridLoss(total, action, reinforce, baseline)
 
 
@@ -215,4 +238,6 @@ def game_loss(logits: chainer.Variable, actions: Array, rewards: Array,
     total = (action + objective.reinforce_weight * reinforce
              + objective.baseline_weight * baseline
              - objective.entropy_weight * entropy)
+    if objective.border_weight:
+        total += objective.border_weight * border(means, std)
     return GameLoss(total, action, reinforce, baseline, entropy)

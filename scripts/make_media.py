@@ -32,7 +32,7 @@ from ram.visualizations import architecture
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = [
-    ['render', 'pretrained:mnist', '--out', 'media/mnist.gif',
+    ['render', 'pretrained:mnist-6', '--out', 'media/mnist.gif',
      '--indices', '0', '1', '8', '18'],
     ['render', 'pretrained:cluttered-6', '--out', 'media/cluttered_paths.gif',
      '--examples', '4'],
@@ -62,7 +62,7 @@ def draw_architecture(folder, root=None):
             had, the images are of the synthetic digits.
 
     """
-    trained = load_checkpoint('pretrained:mnist')
+    trained = load_checkpoint('pretrained:mnist-6')
     model, config = trained.model, trained.config
     images, labels = _images(config.data, root)
     seen, = trajectories(model, images, labels, [0],
@@ -107,7 +107,7 @@ def draw_heat_maps(root):
 
     """
     with tempfile.TemporaryDirectory() as folder:
-        status = main(['inspect', 'pretrained:mnist', '--out', folder] + root)
+        status = main(['inspect', 'pretrained:mnist-6', '--out', folder] + root)
         if not status:
             with Image.open(os.path.join(folder, 'heat_image.png')) as image:
                 image.quantize(64).save('media/heat_image.png', optimize=True)

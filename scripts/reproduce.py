@@ -21,7 +21,12 @@ from make_media import fill
 from reproduction import rows
 from reproduction.export import export
 from reproduction.figures import draw_claims, draw_results
-from reproduction.records import describe, read_records, table
+from reproduction.records import (
+    describe,
+    read_records,
+    short_table,
+    table,
+)
 from reproduction.runs import Run
 
 from ram.errors import RamError
@@ -95,18 +100,21 @@ def show(active: List[Run], shown: int) -> int:
 
 
 def write_table() -> None:
-    """Writes the table into README.md, and draws its figures."""
-    page = os.path.join(rows.TOP, 'README.md')
+    """Writes the tables into both pages, and draws their figures."""
     print(table())
-    with open(page, encoding='utf-8') as file:
-        text = fill(file.read(), 'table', table())
-    with replacing(page) as file:
-        file.write(text.encode())
+    pages = {os.path.join(rows.CONFIGS, 'README.md'): ('table', table()),
+             os.path.join(rows.TOP, 'README.md'): ('results', short_table())}
+    for page, (name, body) in pages.items():
+        with open(page, encoding='utf-8') as file:
+            text = fill(file.read(), name, body)
+        with replacing(page) as file:
+            file.write(text.encode())
     pictures = [os.path.join(rows.TOP, 'media', name)
                 for name in ('results.png', 'claims.png')]
     draw_results(pictures[0])
     draw_claims(pictures[1])
-    print('written: README.md ' + ' '.join(map(os.path.relpath, pictures)))
+    print('written: ' + ' '.join(map(os.path.relpath,
+                                      [*pages, *pictures])))
 
 
 def main() -> int:
@@ -127,7 +135,7 @@ def main() -> int:
     parser.add_argument('--every', type=float, default=10, metavar='SECONDS',
                         help='between two looks at the runs (default: 10)')
     parser.add_argument('--table', action='store_true',
-                        help='print the table, write it into README.md and '
+                        help='print the table, write it into the READMEs and '
                         'draw media/results.png and media/claims.png')
     parser.add_argument('--export', action='store_true',
                         help='ship the best checkpoints of the rows')

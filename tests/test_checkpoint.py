@@ -280,7 +280,7 @@ def test_a_card_is_that_of_its_network_and_of_its_record(path):
     not glob.glob(os.path.join(data_root(), 'mnist', 't10k-labels*')),
     reason='no MNIST at RAM_DATA_ROOT')
 def test_the_pretrained_network_is_as_good_as_it_is_said_to_be():
-    loaded = checkpoint.load_checkpoint('pretrained:mnist')
+    loaded = checkpoint.load_checkpoint('pretrained:mnist-6')
     data = loaded.config.data
     images, labels, _ = fixed_canvases(data, load_splits(data), 'test')
     result = evaluate(loaded.model, images, labels,

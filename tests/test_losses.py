@@ -52,14 +52,21 @@ def naive(logits, labels, sampled, means, std, baselines, kind):
 @pytest.mark.parametrize('steps, batch', [(1, 1), (3, 4), (0, 3)])
 def test_hybrid_loss_equals_a_loop(seed, steps, batch, kind):
     case = make(seed, steps, batch)
-    loss = losses.hybrid_loss(**case, objective=Objective(0.3, 0.7, kind))
+    loss = losses.hybrid_loss(**case, objective=Objective(
+        0.3, 0.7, kind, border_weight=0.9))
     arrays = {k: v.array if isinstance(v, chainer.Variable) else v
               for k, v in case.items()}
     action, reinforce, baseline = naive(**arrays, kind=kind)
     numpy.testing.assert_allclose(
         [float(v.array) for v in loss],
-        [action + 0.3 * reinforce + 0.7 * baseline, action, reinforce,
+        [action + 0.3 * reinforce + 0.7 * baseline
+         + 0.9 * naive_border(arrays['means'], 0.3), action, reinforce,
          baseline], atol=1e-12)
+
+
+def naive_border(means, std):
+    return sum(max(abs(mean) + std - 1, 0) ** 2
+               for mean in means.ravel().tolist()) / means.shape[1]
 
 
 def test_each_term_reaches_only_its_own_input():

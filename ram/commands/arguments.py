@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 from ram.checkpoint import Checkpoint, load_checkpoint
 from ram.data.splits import fixed_canvases, load_splits
@@ -100,12 +100,15 @@ class Loaded(NamedTuple):
         checkpoint: The network with its configuration and metrics.
         canvases (ram.data.canvas.Canvases): Images, labels and places.
         streams: Makes fresh generators of the evaluation.
+        draw_again: Gives other canvases and their generators, for a seed in
+            the place of ``data.seed``.
 
     """
 
     checkpoint: Checkpoint
     canvases: Any
     streams: Callable[[], Any]
+    draw_again: Callable[[int], Tuple[Any, Any]]
 
 
 def load(args: argparse.Namespace, needs_glimpses: bool) -> Loaded:
@@ -124,8 +127,14 @@ def load(args: argparse.Namespace, needs_glimpses: bool) -> Loaded:
                        'name the checkpoint of a RAM')
     checkpoint.model.to_device(get_device(args.device))
     splits = load_splits(config.data, args.data_root)
+
+    def draw(seed):
+        data = config.data.model_copy(update={'seed': seed})
+        return (fixed_canvases(data, splits, args.split),
+                evaluation_streams(data, args.split))
+
     return Loaded(checkpoint, fixed_canvases(config.data, splits, args.split),
-                  lambda: evaluation_streams(config.data, args.split))
+                  lambda: evaluation_streams(config.data, args.split), draw)
 
 
 def print_error(error: RamError) -> None:

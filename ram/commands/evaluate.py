@@ -2,18 +2,21 @@
 
 import argparse
 import json
+import statistics
 import sys
 from typing import Any
 
 from ram.commands import arguments
+from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
 from ram.files import replacing
 
 EXAMPLES = """\
 examples:
-  ram evaluate pretrained:mnist
+  ram evaluate pretrained:mnist-6
   ram evaluate runs/mnist/best.npz --json error.json
   ram evaluate runs/mnist/best.npz --policy sample --samples 10
+  ram evaluate pretrained:cluttered-8 --canvas-seeds 10
   ram evaluate runs/mine/best.npz --import my_module
 """
 
@@ -30,6 +33,10 @@ def add_parser(commands: Any) -> None:
         '--samples', type=arguments.positive, metavar='M', help=(
             'paths per image, whose probabilities are averaged (default: as '
             'configured)'))
+    parser.add_argument(
+        '--canvas-seeds', type=arguments.positive, metavar='N', default=1,
+        help=('measure on N draws of the canvases: that of data.seed and the '
+              'next ones (default: %(default)s)'))
     arguments.add_device(parser)
     arguments.add_root(parser)
     parser.add_argument('--json', metavar='FILE',
@@ -38,8 +45,11 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints error, interval, error by glimpse, and confusion."""
-    (model, config, metrics, _), (images, labels, _), streams = (
+    (model, config, metrics, _), (images, labels, _), streams, draw_again = (
         arguments.load(args, needs_glimpses=False))
+    if args.canvas_seeds > 1 and config.data.variant == 'original':
+        raise RamError(f'--canvas-seeds: the images of {args.checkpoint} lie '
+                       'on no canvas; leave it out')
     policy = args.policy or config.evaluation.policy
     samples = args.samples or config.evaluation.samples
     result = evaluate(model, images, labels, streams(), policy, samples,
@@ -49,6 +59,15 @@ def run(args: argparse.Namespace) -> None:
           f'{args.split} images, policy {policy}, paths per image {samples}')
     print('after each glimpse: ' + ' '.join(
         f'{error:.2f}' for error in result.error_by_glimpse) + ' %')
+    canvas_errors = [result.error] + [
+        evaluate(model, again.images, labels, others, policy, samples,
+                 config.evaluation.batch_size).error
+        for again, others in map(draw_again, range(
+            config.data.seed + 1, config.data.seed + args.canvas_seeds))]
+    if args.canvas_seeds > 1:
+        print(f'on {args.canvas_seeds} draws of the canvases: mean '
+              f'{statistics.mean(canvas_errors):.2f} %, standard deviation '
+              f'{statistics.stdev(canvas_errors):.2f}')
     print(f'{result.images_per_second:.0f} images/s')
     print('confusion (row: class, column: predicted)')
     width = len(str(result.confusion.max())) + 1
@@ -61,7 +80,8 @@ def run(args: argparse.Namespace) -> None:
         del values['loss']
         values.update(
             confusion=result.confusion.tolist(), split=args.split,
-            policy=policy, samples=samples, checkpoint=args.checkpoint,
+            policy=policy, samples=samples, canvas_errors=canvas_errors,
+            checkpoint=args.checkpoint,
             metrics=metrics, config=config.as_dict())
         with replacing(args.json, 'w') as file:
             json.dump(values, file, indent=2)

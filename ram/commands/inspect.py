@@ -10,7 +10,7 @@ from ram.files import make_folder
 
 EXAMPLES = """\
 examples:
-  ram inspect pretrained:mnist --out inspected
+  ram inspect pretrained:mnist-6 --out inspected
   ram inspect runs/mnist/best.npz --out inspected --split validation
   ram inspect runs/mnist/best.npz --out inspected --grid 15 --images 4000
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     """Writes the page."""
     # Matplotlib is slow to import, and not needed by all commands.
     from ram import visualizations
-    (model, config, metrics, _), canvases, streams = arguments.load(
+    (model, config, metrics, _), canvases, streams, _ = arguments.load(
         args, needs_glimpses=True)
     make_folder(args.out)
     result = inspect.inspect(

@@ -20,7 +20,7 @@ a first hour:
   ram render runs/quick/best.npz --out look.gif        where it looks
   ram inspect runs/quick/best.npz --out inspected      the policy on one page
   ram data preview configs/cluttered.yaml --out seen.png
-  ram evaluate pretrained:mnist                        a trained network
+  ram evaluate pretrained:mnist-6                        a trained network
 
 `ram COMMAND --help` shows examples of each.
 """

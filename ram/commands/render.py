@@ -9,10 +9,10 @@ from ram.evaluation.evaluate import trajectories
 
 EXAMPLES = """\
 examples:
-  ram render pretrained:mnist
+  ram render pretrained:mnist-6
   ram render runs/mnist/best.npz --out look.gif --examples 8
   ram render runs/mnist/best.npz --out look.png --indices 3 14 15
-  ram render pretrained:mnist --out frames/%02d.png --examples 1
+  ram render pretrained:mnist-6 --out frames/%02d.png --examples 1
 """
 
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     """Writes the trajectories of some images."""
     # Matplotlib is slow to import, and not needed by all commands.
     from ram import visualizations
-    (model, config, *_), (images, labels, _), streams = arguments.load(
+    (model, config, *_), (images, labels, _), streams, _ = arguments.load(
         args, needs_glimpses=True)
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):

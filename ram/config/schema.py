@@ -236,6 +236,10 @@ class TrainingConfig(_Section):
     entropy_weight: Weight = _key(0.0, (
         'catch: weight of the entropy of the actions, summed over the steps, '
         'which is made larger'))
+    border_weight: Weight = _key(0.0, (
+        'weight of the border term, which keeps the mean of the policy a '
+        'standard deviation inside the image: locations beyond it are '
+        'clipped, and REINFORCE cannot tell them apart'))
     baseline_weight: Weight = _key(1.0, 'weight of the baseline term')
     reward: Annotated[Literal['correct', 'probability'],
                       _renamed('right', 'correct')] = _key('correct', (

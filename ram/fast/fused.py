@@ -123,7 +123,9 @@ class FusedLoss(chainer.FunctionNode):
         weights = Weights(*inputs)
         _, _, means, states = self.rollout
         xp = chainer.backend.get_array_module(states)
-        d_means = found.d_means if self._objective.reinforce_weight else None
+        d_means = found.d_means if (
+            self._objective.reinforce_weight
+            or self._objective.border_weight) else None
         # Arrays of their own: MPI takes no views.
         grads = {
             name: xp.empty_like(w) for name, w in zip(Weights._fields, inputs)
@@ -223,7 +225,7 @@ def _same_gradient(model, seed):
             numpy.zeros(p.size) if p.grad is None else p.grad.ravel()
             for _, p in sorted(trial.namedparams())])
 
-    for objective in (Objective(0.6, 0.8, 'correct'),
+    for objective in (Objective(0.6, 0.8, 'correct', border_weight=0.4),
                       Objective(1.7, 0.5, 'probability')):
         links_, fused = (gradient(loss, objective)
                          for loss in (loss_by_links, fused_loss))

@@ -70,9 +70,12 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
     baseline = (advantage * advantage).sum() / decisions
     total = (action + objective.reinforce_weight * reinforce
              + objective.baseline_weight * baseline)
+    excess = xp.maximum(abs(means) + (std - 1), 0)
+    total = total + objective.border_weight / batch * (excess * excess).sum()
     p[rows, labels] -= 1
     p *= 1 / batch
     z *= (advantage * (-objective.reinforce_weight / (batch * std)))[..., None]
+    z += (2 * objective.border_weight / batch) * excess * xp.sign(means)
     d_baselines = advantage * (-2 * objective.baseline_weight / decisions)
     return LossGradients(HybridLoss(total, action, reinforce, baseline),
                          logits, p, z, d_baselines)

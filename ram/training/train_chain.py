@@ -45,7 +45,8 @@ class TrainChain(chainer.Chain):
         self.objective = Objective(
             training.reinforce_weight if learns else 0,
             training.baseline_weight, training.reward,
-            training.entropy_weight)
+            training.entropy_weight,
+            training.border_weight if learns else 0)
         with self.init_scope():
             self.model = model
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import statistics
 import subprocess
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
@@ -75,26 +76,62 @@ def summarize(records: List[Dict[str, Any]]) -> Summary:
                    len(errors))
 
 
+def z_score(error: float, n: int, paper: float) -> float:
+    """Two-proportion z of two test errors in %, on n images each.
+
+    Negative where the first is lower. Beyond -1.96 or 1.96 the two differ
+    significantly at the 5 % level. The paper's number of images is taken to
+    be n.
+    """
+    first, second = error / 100, paper / 100
+    mean = (first + second) / 2
+    return (first - second) / math.sqrt(2 * mean * (1 - mean) / n)
+
+
 def table() -> str:
     """The whole table as Markdown, from the records."""
-    lines = ['| task | model | paper | best public | here | | seeds | '
-             'epochs | minutes | row |',
-             '|---|---|---|---|---|---|---|---|---|---|']
+    lines = ['| task | model | paper | best public | here, mean path | | z '
+             'against the paper | here, ten paths | ten draws of canvases | '
+             'seeds | epochs | minutes | row |', '|---' * 13 + '|']
+    for row in rows.ROWS:
+        public = _number(row.public) + (
+            f' ({row.protocol})' if row.protocol else '')
+        cells = [row.task, row.model, _number(row.paper), public]
+        records = read_records([row.name])
+        cells += _measured(row, records) if records else ['not yet'] + 7 * ['']
+        lines.append('| ' + ' | '.join(cells + [f'`{row.name}`']) + ' |')
+    return '\n'.join(lines)
+
+
+def _measured(row, records):
+    """The cells of a row that has records."""
+    found = summarize(records)
+    better = row.paper is not None and found.error <= row.paper
+    z = '' if row.paper is None else (
+        f'{z_score(found.error, records[0]["n"], row.paper):.1f}')
+    sampled = [r['sampled']['error'] for r in records if 'sampled' in r]
+    draws = next((r['canvas_errors'] for r in records
+                  if r.get('canvas_errors')), None)
+    return [
+        f'**{found.error:.2f}**' if better else f'{found.error:.2f}',
+        found.spread, z,
+        f'{statistics.mean(sampled):.2f}' if sampled else '',
+        f'{statistics.mean(draws):.2f} ± {statistics.stdev(draws):.2f}'
+        if draws else '',
+        str(found.seeds), str(records[0]['epochs']),
+        f'{statistics.mean(r["minutes"] for r in records):.0f}']
+
+
+def short_table() -> str:
+    """One line for each number of glimpses on MNIST and canvases."""
+    lines = ['| task | glimpses | paper | here |', '|---|---|---|---|']
     for row in rows.ROWS:
         records = read_records([row.name])
-        cells = [row.task, row.model, _number(row.paper),
-                 _number(row.public)]
-        if records:
-            found = summarize(records)
-            error = f'{found.error:.2f}'
-            if row.paper is not None and found.error <= row.paper:
-                error = f'**{error}**'
-            minutes = sum(r['minutes'] for r in records) / len(records)
-            cells += [error, found.spread, str(found.seeds),
-                      str(records[0]['epochs']), f'{minutes:.0f}']
-        else:
-            cells += ['not yet', '', '', '', '']
-        lines.append('| ' + ' | '.join(cells + [f'`{row.name}`']) + ' |')
+        glimpses = row.name.rpartition('-')[2]
+        if records and glimpses.isdecimal() and int(glimpses) % 2 == 0:
+            lines.append(
+                f'| {row.task} | {glimpses} | {_number(row.paper)} | '
+                f'{summarize(records).error:.2f} |')
     return '\n'.join(lines)
 
 

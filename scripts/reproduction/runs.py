@@ -14,6 +14,9 @@ from ram.files import replacing
 from reproduction import rows
 from reproduction.records import commit
 
+PATHS = 10  # sampled, whose class probabilities are averaged
+DRAWS = 10  # of the test canvases
+
 
 class Run:
     """One row with one seed.
@@ -117,6 +120,16 @@ class Run:
                 f'{self.config_file}; move {self.folder} away to train it '
                 'again')
         result = evaluate(self.best, self._args)
+        more = {}
+        if wanted.model.network == 'ram':
+            sampled = evaluate(self.best, self._args, '--policy', 'sample',
+                               '--samples', str(PATHS))
+            more['sampled'] = {'paths': PATHS, 'error': sampled['error'],
+                               'interval': sampled['interval']}
+        if wanted.data.variant != 'original':
+            more['canvas_errors'] = evaluate(
+                self.best, self._args, '--canvas-seeds', str(DRAWS)
+                )['canvas_errors']
         entries = self.log()
         minutes = entries[-1]['elapsed_time'] / 60
         with open(os.path.join(self.folder, 'versions.json')) as file:
@@ -126,7 +139,7 @@ class Run:
         record = {
             'row': self.name, 'seed': self.seed, 'error': result['error'],
             'interval': result['interval'], 'n': result['n'],
-            'error_by_glimpse': result['error_by_glimpse'],
+            'error_by_glimpse': result['error_by_glimpse'], **more,
             'validation_error': loaded.metrics['validation_error'],
             'epoch': loaded.metrics['epoch'], 'epochs': len(entries),
             'minutes': round(minutes, 1),
@@ -146,10 +159,12 @@ class Run:
             file.write('\n')
 
 
-def evaluate(checkpoint: str, args: argparse.Namespace) -> Dict[str, Any]:
+def evaluate(checkpoint: str, args: argparse.Namespace,
+             *options: str) -> Dict[str, Any]:
     """The result of `ram evaluate` of a checkpoint on the test images."""
     out = os.path.join(args.runs, '.evaluation.json')
-    command = ['evaluate', checkpoint, '--json', out, '--device', args.device]
+    command = ['evaluate', checkpoint, '--json', out, '--device', args.device,
+               *options]
     if args.data_root:
         command += ['--data-root', args.data_root]
     done = subprocess.run([sys.executable, '-m', 'ram'] + command, cwd=rows.TOP,

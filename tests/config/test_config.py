@@ -208,7 +208,7 @@ RANGES = {
     'training.step_epochs': ([[], [3]], [3, [0], ['a'], [1.5], None]),
     'training.reinforce_reaches_core': ([True], [1, 'yes', None]),
     'training.first_std': ([None, 0.3], [0, -1, 11, '0.1']),
-    'training.start_from': ([None, 'pretrained:mnist'], [3, ['a']]),
+    'training.start_from': ([None, 'pretrained:mnist-6'], [3, ['a']]),
     'training.threads': ([1, 256], [0, 257]),
     'training.snapshot_minutes': ([None, 0.5, 10], [0, -1, 'x']),
     'evaluation.every': ([1, 7], [0, None, 1.5]),

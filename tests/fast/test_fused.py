@@ -20,7 +20,8 @@ from ram.models.build import build_network
 
 def random_objective(rng):
     return Objective(float(rng.random()), float(rng.random()),
-                     str(rng.choice(['correct', 'probability'])))
+                     str(rng.choice(['correct', 'probability'])),
+                     border_weight=float(rng.integers(2) * rng.random()))
 
 
 @pytest.mark.parametrize('seed', range(60))

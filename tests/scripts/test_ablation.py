@@ -16,11 +16,13 @@ def ablation(tmp_path, monkeypatch, load_script):
         'test_images: 60}\n'
         'model: {glimpses: 2, core: rnn, core_units: 8}\n'
         'training: {batch_size: 32}\n')
+    monkeypatch.setattr(script, 'PAGE', 'README.md')
     (tmp_path / 'README.md').write_text(
         'before\n<!-- ablation -->\nold\n<!-- /ablation -->\nafter\n')
     monkeypatch.setattr(script, 'TOP', str(tmp_path))
     monkeypatch.setattr(script, 'BASE', 'toy.yaml')
     monkeypatch.setattr(script, 'EPOCHS', 2)
+    monkeypatch.setattr(script, 'SEEDS', (1, 2))
     monkeypatch.setattr(script, 'RECORD', str(tmp_path / 'ablation.json'))
     monkeypatch.setattr(script, 'CHANGES', {
         'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']})
@@ -37,24 +39,42 @@ def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
     assert ablation('--jobs', '2') == 0
     with open(tmp_path / 'ablation.json') as file:
         record = json.load(file)
-    for row, name in zip(record['rows'], ('as-it-is', 'learning_rate=0.1')):
-        with open(tmp_path / 'runs' / name / 'log') as file:
-            curve = [e['validation/main/error'] for e in json.load(file)]
-        assert len(curve) == 2 and row['error'] == min(curve)
-        assert row['interval'][0] < row['error'] < row['interval'][1]
-    with open(tmp_path / 'runs' / 'learning_rate=0.1' / 'config.yaml') as file:
+    for row, name in zip(record['rows'], ('', 'learning_rate=0.1-')):
+        curves = []
+        for seed in (1, 2):
+            with open(tmp_path / 'runs' / f'{name}seed={seed}' / 'log') as file:
+                curves.append([e['validation/main/error']
+                               for e in json.load(file)])
+        assert [len(curve) for curve in curves] == [2, 2]
+        first, second = row['errors']
+        assert [first, second] == [min(curve) for curve in curves]
+        assert row['mean'] == pytest.approx((first + second) / 2)
+        assert row['standard_error'] == pytest.approx(
+            abs(first - second) / 2)
+    with open(tmp_path / 'runs' / 'learning_rate=0.1-seed=2' / 'config.yaml') as file:
         assert 'learning_rate: 0.1' in file.read()
     readme = (tmp_path / 'README.md').read_text()
     assert readme.startswith('before') and readme.endswith('after\n')
     assert 'old' not in readme and '| a rate of 0.1 | ' in readme
-    stamp = os.stat(tmp_path / 'runs' / 'as-it-is' / 'last.npz').st_mtime_ns
+    stamp = os.stat(tmp_path / 'runs' / 'seed=1' / 'last.npz').st_mtime_ns
     assert ablation() == 0  # nothing is left to train
-    assert os.stat(tmp_path / 'runs' / 'as-it-is' /
+    assert os.stat(tmp_path / 'runs' / 'seed=1' /
                    'last.npz').st_mtime_ns == stamp
 
 
 def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
     assert ablation('--set', 'training.batch_size=9999') == 2
     told = capsys.readouterr().err
-    assert 'as it is: ended with status 2; see ' in told
+    assert 'as it is, seed 1: ended with status 2; see ' in told
     assert not os.path.exists(tmp_path / 'ablation.json')
+
+
+def test_a_finished_training_of_another_configuration_is_refused(
+        ablation, tmp_path, capsys):
+    assert ablation() == 0
+    (tmp_path / 'toy.yaml').write_text(
+        (tmp_path / 'toy.yaml').read_text().replace('core_units: 8',
+                                                    'core_units: 9'))
+    assert ablation() == 2
+    assert ('trained with model.core_units 8, not 9; move the folder away'
+            in capsys.readouterr().err)

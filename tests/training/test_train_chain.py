@@ -62,3 +62,23 @@ def test_updates_change_every_part():
     assert (before != after).mean() > 0.5
 
 
+
+@pytest.mark.parametrize('weight', [0.0, 1.0])
+def test_the_border_term_brings_the_policy_back_inside(weight):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, glimpses=3, policy='learned', std=0.2,
+                                 location_units=0, location_squash='tanh')
+    model.location.mean.W.array[:] = 0
+    model.location.mean.b.array[:] = 2, -2  # means of 0.96 and -0.96
+    training = TrainingConfig(border_weight=weight, reinforce_weight=0.0,
+                              learning_rate=0.02)
+    chain = TrainChain(model, training, make_streams(0), fused_loss)
+    optimizer = OPTIMIZERS['adam'](training).setup(chain)
+    images, labels, first, noise = inputs(model, channels, rng, batch=4)
+    for _ in range(200):
+        optimizer.update(chain, images, labels)
+    means = abs(model(images, first, noise).means.array)
+    if weight:
+        assert means.max() < 0.82
+    else:
+        numpy.testing.assert_allclose(means, numpy.tanh(2))
