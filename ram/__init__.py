@@ -13,7 +13,7 @@ def load(path: str, device: str = '@numpy') -> Any:
 
     ::
 
-        model = ram.load('pretrained:mnist')
+        model = ram.load('pretrained:mnist-6')
         result = model.predict(images)
         result.classes, result.probabilities, result.locations
 

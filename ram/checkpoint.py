@@ -25,7 +25,7 @@ MANTISSA = 23  # bits of a float32
 _META = 'ram.json'
 _REMEDY = {
     'checkpoint': 'name one that ram train CONFIG has written, or '
-                  'pretrained:mnist',
+                  'pretrained:mnist-6',
     'snapshot': 'start the run anew: ram train CONFIG in another --out'}
 PRETRAINED = os.path.join(os.path.dirname(__file__), 'pretrained')
 

@@ -21,7 +21,8 @@ def make_model(rng, dtype='float64', **overrides):
         'core_units': int(rng.integers(1, 12)),
         'location_units': int(rng.integers(0, 2) * rng.integers(1, 9)),
         'core': str(rng.choice(['lstm', 'rnn'])),
-        'policy': str(rng.choice(['learned', 'learned', 'random', 'frozen'])),
+        'policy': str(rng.choice(['learned', 'learned', 'random', 'center',
+                                  'frozen'])),
         'location_squash': str(rng.choice(['tanh', 'none'])),
         'std': float(rng.uniform(0.05, 1)),
         'first_location': str(rng.choice(['random', 'center']))}
@@ -36,6 +37,21 @@ def make_model(rng, dtype='float64', **overrides):
         # Not only the zeros of initial biases.
         param.array = rng.standard_normal(param.shape).astype(dtype) * 0.5
     return model, channels
+
+
+def make_player(side=3, policy='center', dtype='float64', **model):
+    """A small player of a square screen."""
+    config = make_config(
+        {}, {'glimpses': side - 1, 'glimpse_size': 2, 'scales': 2,
+             'coarse': 'sum', 'what_units': 5, 'where_units': 4,
+             'glimpse_units': 6, 'core_units': 5, 'location_units': 0,
+             'policy': policy, **model},
+        name='catch', image_size=[side, side], classes=3)
+    player = build_ram(config, make_streams(7)['weights'])
+    rng = numpy.random.default_rng(0)
+    for param in player.params():
+        param.array = rng.standard_normal(param.shape).astype(dtype)
+    return player
 
 
 def inputs(model, channels, rng, dtype='float64', batch=None):

@@ -6,7 +6,7 @@ import statistics
 import sys
 from typing import Any
 
-from ram.commands import arguments
+from ram.commands import arguments, games
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
 from ram.files import replacing
@@ -17,6 +17,7 @@ examples:
   ram evaluate runs/mnist/best.npz --json error.json
   ram evaluate runs/mnist/best.npz --policy sample --samples 10
   ram evaluate pretrained:cluttered-8 --canvas-seeds 10
+  ram evaluate pretrained:catch
   ram evaluate runs/mine/best.npz --import my_module
 """
 
@@ -45,8 +46,12 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints error, interval, error by glimpse, and confusion."""
+    loaded = arguments.load(args, needs_glimpses=False)
+    if loaded.checkpoint.config.data.is_game:
+        games.evaluate(args, loaded)
+        return
     (model, config, metrics, _), (images, labels, _), streams, draw_again = (
-        arguments.load(args, needs_glimpses=False))
+        loaded)
     if args.canvas_seeds > 1 and config.data.variant == 'original':
         raise RamError(f'--canvas-seeds: the images of {args.checkpoint} lie '
                        'on no canvas; leave it out')

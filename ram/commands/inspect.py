@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ram.commands import arguments
+from ram.commands import arguments, games
 from ram.evaluation import inspect
 from ram.evaluation.evaluate import trajectories
 from ram.files import make_folder
@@ -11,10 +11,12 @@ from ram.files import make_folder
 EXAMPLES = """\
 examples:
   ram inspect pretrained:mnist-6 --out inspected
+  ram inspect pretrained:catch --out inspected
   ram inspect runs/mnist/best.npz --out inspected --split validation
   ram inspect runs/mnist/best.npz --out inspected --grid 15 --images 4000
 
-Writes index.html, to be opened in a browser, its figures and inspect.json.
+Writes index.html, to be opened in a browser, its figures and inspect.json;
+of a player of catch, gaze.png and inspect.json.
 """
 
 
@@ -43,8 +45,11 @@ def run(args: argparse.Namespace) -> None:
     """Writes the page."""
     # Matplotlib is slow to import, and not needed by all commands.
     from ram import visualizations
-    (model, config, metrics, _), canvases, streams, _ = arguments.load(
-        args, needs_glimpses=True)
+    loaded = arguments.load(args, needs_glimpses=True)
+    if loaded.checkpoint.config.data.is_game:
+        games.inspect(args, loaded)
+        return
+    (model, config, metrics, _), canvases, streams, _ = loaded
     make_folder(args.out)
     result = inspect.inspect(
         model, canvases, config.data, streams, args.grid, args.images,

@@ -3,13 +3,14 @@
 import argparse
 from typing import Any
 
-from ram.commands import arguments
+from ram.commands import arguments, games
 from ram.errors import RamError
 from ram.evaluation.evaluate import trajectories
 
 EXAMPLES = """\
 examples:
   ram render pretrained:mnist-6
+  ram render pretrained:catch --out catch.gif --examples 12
   ram render runs/mnist/best.npz --out look.gif --examples 8
   ram render runs/mnist/best.npz --out look.png --indices 3 14 15
   ram render pretrained:mnist-6 --out frames/%02d.png --examples 1
@@ -39,8 +40,11 @@ def run(args: argparse.Namespace) -> None:
     """Writes the trajectories of some images."""
     # Matplotlib is slow to import, and not needed by all commands.
     from ram import visualizations
-    (model, config, *_), (images, labels, _), streams, _ = arguments.load(
-        args, needs_glimpses=True)
+    loaded = arguments.load(args, needs_glimpses=True)
+    if loaded.checkpoint.config.data.is_game:
+        games.render(args, loaded)
+        return
+    (model, config, *_), (images, labels, _), streams, _ = loaded
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):
         raise RamError(f'--indices {max(indices)}: there are {len(images)} '

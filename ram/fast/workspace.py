@@ -97,7 +97,7 @@ class RolloutConfig(NamedTuple):
             glimpses=model.glimpses, size=sensor.size, scales=sensor.scales,
             factor=sensor.factor, lstm=type(model.core) is links.LSTMCore,
             std=model.std, squash=model.location.squash,
-            learned=model.policy != 'random',
+            learned=model.policy not in ('random', 'center'),
             reaches_core=model.reinforce_reaches_core)
 
 

@@ -100,8 +100,8 @@ class Player(RAM):
         locations, balls, paddles = [], [game.ball], [game.paddle]
         for t in range(self.glimpses):
             locations.append(xp.clip(sampled[t], -1, 1))
-            core = self.core(core, self.glimpse(self.game.draw(game),
-                                                locations[t]))
+            screens = self.game.draw(game).astype(first.dtype, copy=False)
+            core = self.core(core, self.glimpse(screens, locations[t]))
             h = core[-1]
             states.append(h)
             logits.append(self.action(h))

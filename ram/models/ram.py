@@ -46,8 +46,8 @@ class RAM(chainer.Chain):
         first_location: ``random`` (uniform), ``center``, or ``near_center``:
             the centre with the policy's noise.
         policy: ``learned``, or one of the controls: ``random`` samples every
-            location uniformly; ``frozen`` keeps the location network as it
-            was initialized.
+            location uniformly; ``center`` looks at the centre all the time;
+            ``frozen`` keeps the location network as it was initialized.
         reinforce_reaches_core: Whether the means are computed from states
             that are not detached, so that REINFORCE trains the core and the
             glimpse network too.
@@ -84,12 +84,14 @@ class RAM(chainer.Chain):
 
         Returns:
             First locations (B, 2) and noise (T - 1, B, 2), float32 on the
-            model's device. The noise is standard normal, or, for the random
-            policy, the locations themselves.
+            model's device. The noise is standard normal, or, for the
+            policies ``random`` and ``center``, the locations themselves.
 
         """
         steps = (self.glimpses - 1, batch, 2)
-        if self.first_location == 'random':
+        if self.policy == 'center':
+            first = numpy.zeros((batch, 2), 'float32')
+        elif self.first_location == 'random':
             first = _uniform(streams['location'], (batch, 2))
         elif self.first_location == 'near_center' and not mean:
             first = self.std * streams['location'].standard_normal(
@@ -98,7 +100,7 @@ class RAM(chainer.Chain):
             first = numpy.zeros((batch, 2), 'float32')
         if self.policy == 'random':
             noise = _uniform(streams['location'], steps)
-        elif mean:
+        elif mean or self.policy == 'center':
             noise = numpy.zeros(steps, 'float32')
         else:
             noise = streams['noise'].standard_normal(steps, 'float32')
@@ -137,7 +139,7 @@ class RAM(chainer.Chain):
 
     def _next_location(self, h, noise):
         """The policy's mean in state h, and the location sampled there."""
-        if self.policy == 'random':
+        if self.policy in ('random', 'center'):
             return chainer.Variable(self.xp.zeros_like(noise)), noise
         mean = self.location(h if self.reinforce_reaches_core else h.array)
         # .array detaches the sample from the graph: it is data.

@@ -152,6 +152,19 @@ IMPOSSIBLE = {
     'data: {classes: 3, class_names: [a, b, a]}': 'data.classes',
     'data: {name: synthetic, channels: 3}': 'data.name',
     'data: {channels: 3}': 'data.channels',
+    'data: {name: catch, image_size: 24, classes: 3}': 'model.glimpses',
+    'data: {name: catch, image_size: 7}\nmodel: {glimpse_size: 4}':
+        'data.classes',
+    'data: {name: catch, image_size: 7, classes: 3, ball_speed: 7}\n'
+    'model: {glimpse_size: 4}':
+        'data.ball_speed',
+    'data: {name: catch, image_size: 7, classes: 3, warp: 0.1}\n'
+    'model: {glimpse_size: 4}': 'data.warp',
+    'data: {name: catch, image_size: 7, classes: 3}\n'
+    'model: {glimpse_size: 4}\ntraining: {reward: probability}':
+        'training.reward',
+    'data: {name: catch, image_size: 28, classes: 3}\n'
+    'model: {network: fc, glimpses: 27}': 'model.network',
     'data: {train_images: 5000}': 'data.validation',
     'model: {location_network: a.B, location_squash: none}':
         'model.location_squash',
