@@ -14,14 +14,15 @@ OURS, PAPER, PUBLIC, RANDOM = '#0072B2', '#555555', '#D55E00', '#E69F00'
 
 
 def draw_results(path: str) -> None:
-    """The table as a figure: the errors of a row side by side."""
-    counts = [sum(row.task == task for row in table.ROWS) for task in TASKS]
+    """The rows that have records: the errors of a row side by side."""
+    rows = [row for row in table.ROWS if read_records([row.name])]
+    counts = [sum(row.task == task for row in rows) for task in TASKS]
     figure, axes = pyplot.subplots(
         len(TASKS), 1, figsize=(9, 0.32 * sum(counts) + 3),
         gridspec_kw={'height_ratios': [max(n, 1) for n in counts]},
         constrained_layout=True)
     for axis, task in zip(axes, TASKS):
-        _draw_task(axis, task, [row for row in table.ROWS if row.task == task])
+        _draw_task(axis, task, [row for row in rows if row.task == task])
     axes[-1].set_xlabel('test error (%), logarithmic; lines: 95 % interval '
                         'of one seed, standard error of several')
     figure.legend(*_legend(axes), loc='lower right', ncol=3,
@@ -37,12 +38,10 @@ def _draw_task(axis, task, rows):
         if row.public is not None:
             axis.plot(row.public, y, 'x', color=PUBLIC,
                       label='best public program')
-        records = read_records([row.name])
-        if records:
-            found = summarize(records)
-            axis.plot([found.low, found.high], [y, y], '-', color=OURS,
-                      linewidth=2)
-            axis.plot(found.error, y, 'o', color=OURS, label='here')
+        found = summarize(read_records([row.name]))
+        axis.plot([found.low, found.high], [y, y], '-', color=OURS,
+                  linewidth=2)
+        axis.plot(found.error, y, 'o', color=OURS, label='here')
     axis.set_yticks(range(len(rows)))
     axis.set_yticklabels([row.model for row in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
@@ -86,7 +85,7 @@ def _draw_claim(axis, rows):
             [[o.error - o.low for o in ours],
              [o.high - o.error for o in ours]],
             fmt='o-', color=OURS, capsize=3, label='RAM, here')
-    if 'random' in rows:
+    if 'random' in rows and rows['random'].paper is not None:
         axis.plot(8, rows['random'].paper, '^', color=PAPER, mfc='white',
                   label='random glimpses, paper')
     if 'random' in found:

@@ -44,8 +44,7 @@ class SaveBest(extension.Extension):
         metrics = {'epoch': trainer.updater.epoch,
                    'iteration': trainer.updater.iteration,
                    'validation_error': error}
-        # Of equals the later one, which had the lower learning rate.
-        if error <= self.error:
+        if error < self.error:  # of equal ones the first
             self.error, self.epoch = error, trainer.updater.epoch
             self._save(trainer, 'best.npz', metrics)
         self._save(trainer, 'last.npz', metrics)
