@@ -8,6 +8,7 @@ import numpy
 from ram.config import Config
 from ram.data.splits import Split
 from ram.fast import batch_kernels, recurrence, update_kernels
+from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import (
     RolloutConfig,
     Weights,
@@ -102,8 +103,8 @@ class DeviceIteration:
         columns = len(update_kernels.COLUMNS)
         self._rows = xp.zeros((batch, columns), 'float64')
         self._totals = xp.zeros(columns, 'float64')
-        self._partial = xp.zeros(update_kernels.PARTIAL_SUMS, 'float64')
-        self._square = xp.zeros((), 'float64')
+        self._partial = xp.zeros((update_kernels.PARTIAL_SUMS, 1), 'float64')
+        self._square = xp.zeros(1, 'float64')
         self._counter = xp.zeros(2, 'int64')
         self._order = xp.zeros((max_batches, batch), 'int32')
         self._rates = xp.zeros(max_batches, dtype)
@@ -176,22 +177,22 @@ class DeviceIteration:
 
     def _loss_and_gradients(self):
         """The loss, and the gradients of heads, means and last state."""
-        xp, w, grads = self._model.xp, self._weights, self._grads
+        w, grads = self._weights, self._grads
         states = self._states.reshape(-1, self._states.shape[2])
         last, before = self._states[-1], states[:len(self._values)]
-        xp.dot(last, w.action_W.T, out=self._logits)
+        dot(last, w.action_W.T, out=self._logits)
         if len(before):
-            xp.dot(before, w.value_W.T, out=self._values)
+            dot(before, w.value_W.T, out=self._values)
         update_kernels.loss_and_gradients(
             self._counter, self._stds, self.labels, self._logits, w.action_b,
             self.sampled[1:], self._means, self._values, w.value_b,
             self._chain.objective, self._d_means, self._rows)
-        xp.dot(self._logits.T, last, out=grads['action_W'])
-        self._logits.sum(axis=0, out=grads['action_b'])
-        xp.dot(self._logits, w.action_W, out=self._d_last)
+        dot(self._logits.T, last, out=grads['action_W'])
+        sum_rows(self._logits, out=grads['action_b'])
+        dot(self._logits, w.action_W, out=self._d_last)
         if len(before):
-            xp.dot(self._values.T, before, out=grads['value_W'])
-            self._values.sum(axis=0, out=grads['value_b'])
+            dot(self._values.T, before, out=grads['value_W'])
+            sum_rows(self._values, out=grads['value_b'])
 
     def _update(self):
         """Clips the gradient, updates the weights, counts."""
@@ -200,14 +201,14 @@ class DeviceIteration:
         if self._ranks.size > 1:
             self._ranks.mean_gradients(self._optimizer)
         update_kernels.partial_squared_norms(vector.grad, self._partial)
-        self._partial.sum(out=self._square)
+        sum_rows(self._partial, out=self._square)
         update_kernels.adam(
             self._counter, self._rates, self._square, self._clip,
             vector.update_rule.hyperparam, vector.grad, state['m'],
             state['v'], vector.array,
             *((0, vector.array) if average is None
               else (average.decay, average.vector)))
-        self._rows.sum(axis=0, out=self._totals)
+        sum_rows(self._rows, out=self._totals)
         update_kernels.accumulate_metrics(
             len(self.labels), len(self.noise), self._chain.objective,
             self._totals, self._sums, self._not_finite, self._counter)

@@ -10,6 +10,7 @@ that is reused for every batch.
 from typing import Any, Dict, Optional
 
 from ram.devices import Array
+from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import (
     PackedWeights,
     RolloutConfig,
@@ -54,9 +55,9 @@ def forward(xp: Any, ws: Workspace, images: Array, noise: Array,
         glimpse(images, clipped, config.size, config.scales, config.factor,
                 table, out=ws.retina[t])
         retina = ws.retina[t].reshape(len(images), -1)
-        xp.dot(retina, weights.what_W.T, out=ws.pre_what)
+        dot(retina, weights.what_W.T, out=ws.pre_what)
         ops.rectify(ws.pre_what, weights.what_b, encoded[:, :what])
-        xp.dot(encoded, packed.out_W.T, out=ws.pre_g)
+        dot(encoded, packed.out_W.T, out=ws.pre_g)
         ops.rectify(ws.pre_g, out_b, x[:, :g])
         core_x, W, b = x, packed.core_W, packed.core_b
         if t == 0:  # the first state is zero
@@ -78,9 +79,9 @@ def _gate_products(xp, x, W, z, is_gate_major):
     """z = x W^T, where z is (gates, B, units), gate-major or row by row."""
     if is_gate_major:
         for sums, rows in zip(z, gate_major(W, len(z))):
-            xp.dot(x, rows.T, out=sums)
+            dot(x, rows.T, out=sums)
     else:
-        xp.dot(x, W.T, out=z.swapaxes(0, 1).reshape(len(x), -1))
+        dot(x, W.T, out=z.swapaxes(0, 1).reshape(len(x), -1))
 
 
 def _next_location(xp, ws, t, noise, sampled, means, h, weights, config):
@@ -90,10 +91,10 @@ def _next_location(xp, ws, t, noise, sampled, means, h, weights, config):
         sampled[t + 1] = noise[t]
         return
     if weights.hidden_W is not None:
-        xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
+        dot(h, weights.hidden_W.T, out=ws.pre_hidden)
         ops.rectify(ws.pre_hidden, weights.hidden_b, ws.hidden[t])
         h = ws.hidden[t]
-    xp.dot(h, weights.mean_W.T, out=ws.pre_mean)
+    dot(h, weights.mean_W.T, out=ws.pre_mean)
     ops.sample_location(ws.pre_mean, weights.mean_b, noise[t], config.std,
                         config.squash, means[t], sampled[t + 1])
 
@@ -144,10 +145,10 @@ def backward(xp: Any, ws: Workspace, means: Array, states: Array,
         else:
             ops.rectify_backward(dh, states[t], dz)
         if t == 0:  # the first state is zero
-            xp.dot(dz, packed.core_W[ws.start_row:, :g], out=ws.dg[0])
+            dot(dz, packed.core_W[ws.start_row:, :g], out=ws.dg[0])
             d = ws.dg[0]
         else:
-            xp.dot(dz, packed.core_W, out=ws.dx)
+            dot(dz, packed.core_W, out=ws.dx)
             d, d_past = ws.dx[:, :g], ws.dx[:, g:]
         ops.rectify_backward(d, ws.x[t][:, :g], ws.dg[t])
     _backward_core(xp, ws, grads)
@@ -187,10 +188,12 @@ def _backward_core(xp, ws, grads):
         if ws.ops.GATE_MAJOR:  # a product can go into parts of rows
             for rows, d_gate in zip(interleaved(out, gates),
                                     gate_major(d.T, gates)):
-                xp.matmul(d_gate, inputs, out=rows)
+                dot(d_gate, inputs, out=rows)
         else:
-            _interleave(out, xp.dot(d.T, inputs), gates)
-    _interleave(grads['core_b'], dz.sum(axis=0), gates)
+            _interleave(out, dot(d.T, inputs, xp.empty(out.shape, out.dtype)),
+                        gates)
+    d_b = sum_rows(dz, xp.empty_like(grads['core_b']))
+    _interleave(grads['core_b'], d_b, gates)
 
 
 def _interleave(out, rows, gates):
@@ -203,18 +206,18 @@ def _backward_glimpse(xp, ws, packed, grads):
     """The glimpse network, all steps at once."""
     what = ws.pre_what.shape[1]
     dg, encoded = _all_steps(ws.dg), _all_steps(ws.encoded)
-    d_out = xp.dot(dg.T, encoded)
+    d_out = dot(dg.T, encoded, xp.empty_like(packed.out_W))
     grads['what_out_W'][...] = d_out[:, :what]
     grads['where_out_W'][...] = d_out[:, what:]
-    dg.sum(axis=0, out=grads['what_out_b'])
+    sum_rows(dg, out=grads['what_out_b'])
     grads['where_out_b'][...] = grads['what_out_b']
     d_encoded = _all_steps(ws.d_encoded)
-    xp.dot(dg, packed.out_W, out=d_encoded)
+    dot(dg, packed.out_W, out=d_encoded)
     ws.ops.rectify_backward(d_encoded, encoded, d_encoded)
-    xp.dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
-    xp.dot(d_encoded[:, what:].T, _all_steps(ws.clipped),
+    dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
+    dot(d_encoded[:, what:].T, _all_steps(ws.clipped),
            out=grads['where_W'])
-    d_b = d_encoded.sum(axis=0)
+    d_b = sum_rows(d_encoded, xp.empty(encoded.shape[1], encoded.dtype))
     grads['what_b'][...] = d_b[:what]
     grads['where_b'][...] = d_b[what:]
 
@@ -230,14 +233,14 @@ def _backward_location(xp, ws, means, states, d_means, weights, grads,
     inputs, W = states, weights.mean_W
     if has_hidden:
         inputs = _all_steps(ws.hidden)
-    xp.dot(d.T, inputs, out=grads['mean_W'])
-    d.sum(axis=0, out=grads['mean_b'])
+    dot(d.T, inputs, out=grads['mean_W'])
+    sum_rows(d, out=grads['mean_b'])
     if has_hidden:
         d_hidden = _all_steps(ws.d_hidden)
-        xp.dot(d, W, out=d_hidden)
+        dot(d, W, out=d_hidden)
         ws.ops.rectify_backward(d_hidden, inputs, d_hidden)
-        xp.dot(d_hidden.T, states, out=grads['hidden_W'])
-        d_hidden.sum(axis=0, out=grads['hidden_b'])
+        dot(d_hidden.T, states, out=grads['hidden_W'])
+        sum_rows(d_hidden, out=grads['hidden_b'])
         d, W = d_hidden, weights.hidden_W
     if config.reaches_core:
-        xp.dot(d, W, out=d_states)
+        dot(d, W, out=d_states)

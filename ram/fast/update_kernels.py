@@ -207,7 +207,7 @@ def adam(counter: Array, rates: Array, square: Array, clip: float,
     Args:
         counter: (2,) int64.
         rates: (iterations of the schedule,) rates with Adam's correction.
-        square: () float64, square of the gradient's norm.
+        square: (1,) float64, square of the gradient's norm.
         clip: Largest norm; 0 for no limit.
         hyperparam (chainer.optimizer.Hyperparameter): beta1, beta2 and eps.
         gradient: (n,), left as it is.
