@@ -95,16 +95,16 @@ class DeviceIteration:
         self.noise = xp.zeros((T - 1, batch, 2), dtype)
         self._locations = xp.zeros_like(self.sampled)
         self._means = xp.zeros_like(self.noise)
-        self._d_means = xp.zeros_like(self.noise)
+        self._d_sums = xp.zeros_like(self.noise)
         self._states = xp.zeros((T, batch, units), dtype)
         self._d_last = xp.zeros((batch, units), dtype)
         self._logits = xp.zeros((batch, classes), dtype)
         self._values = xp.zeros(((T - 1) * batch, 1), dtype)
-        columns = len(update_kernels.COLUMNS)
-        self._rows = xp.zeros((batch, columns), 'float64')
-        self._totals = xp.zeros(columns, 'float64')
-        self._partial = xp.zeros((update_kernels.PARTIAL_SUMS, 1), 'float64')
-        self._square = xp.zeros(1, 'float64')
+        # One product sums the terms of the loss and the squared gradient.
+        rows = len(update_kernels.ROWS) + 1
+        self._table = xp.zeros(
+            (rows, max(batch, update_kernels.PARTIAL_SUMS)), 'float64')
+        self._totals = xp.zeros(rows, 'float64')
         self._counter = xp.zeros(2, 'int64')
         self._order = xp.zeros((max_batches, batch), 'int32')
         self._rates = xp.zeros(max_batches, dtype)
@@ -134,7 +134,7 @@ class DeviceIteration:
     def __call__(self) -> None:
         """Launches an iteration."""
         self._make_batch()
-        packed = pack_weights(self._weights, self._config)
+        packed = pack_weights(self._workspace, self._weights, self._config)
         recurrence.forward(
             self._model.xp, self._workspace, self.canvases, self.noise,
             self.sampled, self._locations, self._means, self._states,
@@ -142,10 +142,8 @@ class DeviceIteration:
         self._loss_and_gradients()
         trains = self._chain.objective.reinforce_weight
         recurrence.backward(
-            self._model.xp, self._workspace, self._means, self._states,
-            self._d_means if trains else None,
-            [None] * len(self._means) + [self._d_last], self._weights,
-            packed, self._config, self._grads)
+            self._workspace, self._states, self._d_sums if trains else None,
+            self._d_last, self._weights, packed, self._config, self._grads)
         self._update()
 
     def _make_batch(self):
@@ -186,7 +184,8 @@ class DeviceIteration:
         update_kernels.loss_and_gradients(
             self._counter, self._stds, self.labels, self._logits, w.action_b,
             self.sampled[1:], self._means, self._values, w.value_b,
-            self._chain.objective, self._d_means, self._rows)
+            self._chain.objective, self._config.squash, self._d_sums,
+            self._table)
         dot(self._logits.T, last, out=grads['action_W'])
         sum_rows(self._logits, out=grads['action_b'])
         dot(self._logits, w.action_W, out=self._d_last)
@@ -200,15 +199,14 @@ class DeviceIteration:
         state, average = vector.update_rule.state, self._average
         if self._ranks.size > 1:
             self._ranks.mean_gradients(self._optimizer)
-        update_kernels.partial_squared_norms(vector.grad, self._partial)
-        sum_rows(self._partial, out=self._square)
+        update_kernels.partial_squared_norms(vector.grad, self._table[-1])
+        sum_rows(self._table.T, out=self._totals)
         update_kernels.adam(
-            self._counter, self._rates, self._square, self._clip,
+            self._counter, self._rates, self._totals[-1:], self._clip,
             vector.update_rule.hyperparam, vector.grad, state['m'],
             state['v'], vector.array,
             *((0, vector.array) if average is None
               else (average.decay, average.vector)))
-        sum_rows(self._rows, out=self._totals)
         update_kernels.accumulate_metrics(
             len(self.labels), len(self.noise), self._chain.objective,
             self._totals, self._sums, self._not_finite, self._counter)

@@ -11,30 +11,32 @@ from ram.devices import Array
 from ram.functions.cuda import launch
 from ram.losses import Objective
 
-# Columns of the per-image rows of the loss: sums over its decisions.
-COLUMNS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',
-           'outside')
+# What an iteration sums, a row of its table each: of each image, sums over
+# its decisions.
+ROWS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',
+        'outside')
 # Sums over iterations; the last is their number.
 TERMS = ('loss', 'loss/action', 'loss/reinforce', 'loss/baseline', 'accuracy',
          'location/x', 'location/y', 'location/spread', 'location/outside',
          'iterations')
-PARTIAL_SUMS = 2 ** 14  # of the gradient's squared norm
+PARTIAL_SUMS = 2 ** 14  # of the gradient's squared norm: the last row
 
 SOURCE = r'''
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
 
 extern "C" {
 
-// A thread for each image: its terms of the loss, in a row of `rows`, and
-// their gradients. Logits and values come without bias, and leave as
+// A thread for each image: its terms of the loss, in a column of `table`,
+// and their gradients. Logits and values come without bias, and leave as
 // gradients.
 __global__ void loss_and_gradients(int count, int classes, int decisions,
                      const long long* counter, const REAL* stds,
                      const int* labels, REAL* logits, const REAL* logits_b,
                      const REAL* sampled, const REAL* means, REAL* values,
                      const REAL* value_b, double reinforce_weight,
-                     double baseline_weight, int probability, REAL* d_means,
-                     double* rows)
+                     double baseline_weight, int probability, int squash,
+                     REAL* d_sums,
+                     double* table, int columns)
 {
     int b = INDEX;
     if (b >= count) return;
@@ -59,16 +61,17 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
     for (int i = 0; i < decisions; ++i) {
         long long at = (long long)i * count + b;
         REAL x = sampled[2 * at], y = sampled[2 * at + 1];
-        REAL z_x = (x - means[2 * at]) / std;
-        REAL z_y = (y - means[2 * at + 1]) / std;
+        REAL mean_x = means[2 * at], mean_y = means[2 * at + 1];
+        REAL z_x = (x - mean_x) / std, z_y = (y - mean_y) / std;
         REAL advantage = reward - (values[at] + value_b[0]);
         reinforce += ((double)(z_x * z_x + z_y * z_y) / 2 + constant)
                      * advantage;
         baseline += (double)(advantage * advantage);
         REAL share = (REAL)reinforce_weight * advantage
                      / ((REAL)count * std);
-        d_means[2 * at] = -share * z_x;
-        d_means[2 * at + 1] = -share * z_y;
+        REAL d_x = -share * z_x, d_y = -share * z_y;
+        d_sums[2 * at] = squash ? d_x * ((REAL)1 - mean_x * mean_x) : d_x;
+        d_sums[2 * at + 1] = squash ? d_y * ((REAL)1 - mean_y * mean_y) : d_y;
         values[at] = (REAL)-2 * (REAL)baseline_weight * advantage
                      / ((REAL)decisions * (REAL)count);
         x_sum += x;
@@ -77,16 +80,10 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
         yy_sum += (double)y * y;
         outside += x < (REAL)-1 || x > (REAL)1 || y < (REAL)-1 || y > (REAL)1;
     }
-    double* row = rows + 9 * (long long)b;
-    row[0] = action;
-    row[1] = reinforce;
-    row[2] = baseline;
-    row[3] = correct;
-    row[4] = x_sum;
-    row[5] = y_sum;
-    row[6] = xx_sum;
-    row[7] = yy_sum;
-    row[8] = outside;
+    double terms[] = {action, reinforce, baseline, correct, x_sum, y_sum,
+                      xx_sum, yy_sum, outside};
+    for (int i = 0; i < 9; ++i)
+        table[(long long)i * columns + b] = terms[i];
 }
 
 // A thread for each partial sum.
@@ -165,8 +162,8 @@ __global__ void accumulate_metrics(int count, int batch, int decisions,
 def loss_and_gradients(counter: Array, stds: Array, labels: Array,
                        logits: Array, logits_b: Array, sampled: Array,
                        means: Array, values: Array, value_b: Array,
-                       objective: Objective, d_means: Array,
-                       rows: Array) -> None:
+                       objective: Objective, squash: bool, d_sums: Array,
+                       table: Array) -> None:
     """The terms of :func:`ram.losses.hybrid_loss` and their gradients.
 
     Args:
@@ -181,8 +178,10 @@ def loss_and_gradients(counter: Array, stds: Array, labels: Array,
             gradient.
         value_b: (1,) bias.
         objective: Weights of the terms, kind of the reward.
-        d_means: (T - 1, B, 2), written: gradient of the means.
-        rows: (B, columns) float64, written: for :func:`accumulate_metrics`.
+        squash: Whether the means are tanh of their sums.
+        d_sums: (T - 1, B, 2), written: gradient of these sums.
+        table: (rows + 1, at least B) float64; the first B columns are
+            written, but for the last row.
 
     """
     batch, classes = logits.shape
@@ -190,7 +189,8 @@ def loss_and_gradients(counter: Array, stds: Array, labels: Array,
            len(means), counter, stds, labels, logits, logits_b, sampled,
            means, values, value_b, numpy.float64(objective.reinforce_weight),
            numpy.float64(objective.baseline_weight),
-           int(objective.reward == 'probability'), d_means, rows)
+           int(objective.reward == 'probability'), int(squash), d_sums,
+           table, table.shape[1])
 
 
 def partial_squared_norms(gradient: Array, partial: Array) -> None:
@@ -234,7 +234,7 @@ def accumulate_metrics(batch: int, decisions: int, objective: Objective,
         batch: B.
         decisions: T - 1.
         objective: Weights of the terms.
-        totals: (columns,) float64, sum of the rows of the loss.
+        totals: (rows,) float64, sums of the rows of the table.
         sums: (terms,) float64, added to.
         not_finite: (2,) float64: iteration and value of the first loss that
             is not finite; zeros so far.

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.usefixtures('kernels_as_cpp')
 
 @pytest.mark.parametrize('reward', ['correct', 'probability'])
 @pytest.mark.parametrize('seed', range(8))
-def test_loss_and_gradients_equal_the_graphs(seed, reward):
+@pytest.mark.parametrize('squash', [True, False])
+def test_loss_and_gradients_equal_the_graphs(seed, reward, squash):
     rng = numpy.random.default_rng(seed)
     batch, classes, decisions = (int(n) for n in rng.integers(1, 7, size=3))
     decisions -= 1
@@ -33,20 +34,24 @@ def test_loss_and_gradients_equal_the_graphs(seed, reward):
     want.total.backward()
 
     counter = numpy.array([1, 41], 'int64')
-    d_means = numpy.full_like(means, 9)
-    rows = numpy.full((batch, len(update_kernels.COLUMNS)), 9.0)
+    d_sums = numpy.full_like(means, 9)
+    table = numpy.full((len(update_kernels.ROWS) + 1, batch + 2), 9.0)
     update_kernels.loss_and_gradients(
         counter, numpy.array([9, std]), labels, logits, logits_b, sampled,
-        means, values, value_b, objective, d_means, rows)
-    for got, variable in zip((logits, d_means, values), variables):
-        numpy.testing.assert_allclose(got, variable.grad, atol=1e-13)
+        means, values, value_b, objective, squash, d_sums, table)
+    for got, variable in zip((logits, d_sums, values), variables):
+        gradient = variable.grad
+        if got is d_sums and squash:
+            gradient = gradient * (1 - means ** 2)
+        numpy.testing.assert_allclose(got, gradient, atol=1e-13)
+    assert (table[:, batch:] == 9).all() and (table[-1] == 9).all()
 
     sums = numpy.arange(10.)
     not_finite = numpy.zeros(2)
     for _ in range(2):
         update_kernels.accumulate_metrics(
-            batch, decisions, objective, rows.sum(axis=0), sums, not_finite,
-            counter)
+            batch, decisions, objective, table[:, :batch].sum(axis=1), sums,
+            not_finite, counter)
     got = dict(zip(update_kernels.TERMS, (sums - numpy.arange(10)) / 2))
     for name, term in zip(('loss', 'loss/action', 'loss/reinforce',
                            'loss/baseline'), want):
