@@ -115,8 +115,9 @@ def test_philox_equals_the_published_answers(gpu):
 @pytest.mark.parametrize('normal', [False, True])
 def test_sample_is_uniform_or_normal(gpu, normal):
     out = gpu.xp.zeros(10 ** 6, 'float32')
-    batch_kernels.sample(gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'), 1, 0,
-                   normal, gpu.xp.ones(1, 'float32'), out)
+    batch_kernels.sample(
+        gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'),
+        gpu.xp.ones(1, 'float32'), [batch_kernels.Draw(1, 0, normal, out)])
     values = to_cpu(out).astype('float64')
     variance = 1 if normal else 1 / 3
     assert abs(values.mean()) < 5e-3 * variance ** 0.5

@@ -8,6 +8,7 @@ import numpy
 from ram.config import Config
 from ram.data.splits import Split
 from ram.fast import batch_kernels, recurrence, update_kernels
+from ram.fast.batch_kernels import Draw
 from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import (
     RolloutConfig,
@@ -106,6 +107,7 @@ class DeviceIteration:
             (rows, max(batch, update_kernels.PARTIAL_SUMS)), 'float64')
         self._totals = xp.zeros(rows, 'float64')
         self._counter = xp.zeros(2, 'int64')
+        self._now = xp.zeros(2, 'int64')
         self._order = xp.zeros((max_batches, batch), 'int32')
         self._rates = xp.zeros(max_batches, dtype)
         self._stds = xp.zeros(max_batches, dtype)
@@ -150,28 +152,27 @@ class DeviceIteration:
         """Images, labels, first locations and noise."""
         model = self._model
 
-        def sample(stream, first_block, normal, out):
-            batch_kernels.sample(self._counter, self._key,
-                                 stream_number(stream), first_block, normal,
-                                 self._stds, out)
-
         batch_kernels.sample_windows(
             self._counter, self._key, stream_number('canvas'), self._order,
-            self._split, self._data, self.windows, self.labels)
+            self._split, self._data, self.windows, self.labels, self._now)
+        draws, first = [], self.sampled[0]
         if self._data.warp:
             # The windows used two blocks each.
-            sample('canvas', 2 * self.windows[:, :, 0].size, False, self.maps)
+            draws.append(Draw(stream_number('canvas'),
+                              2 * self.windows[:, :, 0].size, False,
+                              self.maps))
+        if model.first_location != 'center':
+            draws.append(Draw(stream_number('location'), 0,
+                              model.first_location == 'near_center', first))
+        if model.policy == 'random':
+            draws.append(Draw(
+                stream_number('location'), batch_kernels.blocks(first.size),
+                False, self.noise))
+        else:
+            draws.append(Draw(stream_number('noise'), 0, True, self.noise))
+        batch_kernels.sample(self._counter, self._key, self._stds, draws)
         batch_kernels.compose_canvases(self._split, self._data, self.windows,
                                        self.maps, self.canvases)
-        first = self.sampled[0]
-        if model.first_location != 'center':
-            sample('location', 0, model.first_location == 'near_center',
-                   first)
-        if model.policy == 'random':
-            sample('location', batch_kernels.blocks(first.size), False,
-                   self.noise)
-        else:
-            sample('noise', 0, True, self.noise)
 
     def _loss_and_gradients(self):
         """The loss, and the gradients of heads, means and last state."""
@@ -182,7 +183,7 @@ class DeviceIteration:
         if len(before):
             dot(before, w.value_W.T, out=self._values)
         update_kernels.loss_and_gradients(
-            self._counter, self._stds, self.labels, self._logits, w.action_b,
+            self._now, self._stds, self.labels, self._logits, w.action_b,
             self.sampled[1:], self._means, self._values, w.value_b,
             self._chain.objective, self._config.squash, self._d_sums,
             self._table)
@@ -202,14 +203,14 @@ class DeviceIteration:
         update_kernels.partial_squared_norms(vector.grad, self._table[-1])
         sum_rows(self._table.T, out=self._totals)
         update_kernels.adam(
-            self._counter, self._rates, self._totals[-1:], self._clip,
+            self._now, self._rates, self._totals, self._clip,
             vector.update_rule.hyperparam, vector.grad, state['m'],
             state['v'], vector.array,
             *((0, vector.array) if average is None
-              else (average.decay, average.vector)))
-        update_kernels.accumulate_metrics(
-            len(self.labels), len(self.noise), self._chain.objective,
-            self._totals, self._sums, self._not_finite, self._counter)
+              else (average.decay, average.vector)),
+            update_kernels.Metrics(
+                len(self.labels), len(self.noise), self._chain.objective,
+                self._sums, self._not_finite, self._counter))
 
     def fetch_metrics(self) -> Dict[str, float]:
         """Metrics of the iterations since the last call; waits for the GPU.

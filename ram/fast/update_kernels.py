@@ -1,9 +1,9 @@
 """CUDA kernels that learn from a batch: loss, gradient norm, Adam, metrics.
 
-See :mod:`ram.fast.batch_kernels` for ``counter``.
+See :mod:`ram.fast.batch_kernels` for ``counter`` and ``now``.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -23,6 +23,38 @@ PARTIAL_SUMS = 2 ** 14  # of the gradient's squared norm: the last row
 
 SOURCE = r'''
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
+
+// Adds the means of an iteration to the sums, records the first loss that is
+// not finite, and advances the counter.
+__device__ void accumulate_metrics(int batch, int decisions,
+                      double reinforce_weight, double baseline_weight,
+                      const double* totals, double* sums, double* not_finite,
+                      long long* counter)
+{
+    double n = (double)batch, all = n * (decisions > 0 ? decisions : 1);
+    double action = totals[0] / n, reinforce = totals[1] / n;
+    double baseline = totals[2] / all;
+    double loss = action + reinforce_weight * reinforce
+                  + baseline_weight * baseline;
+    double x = totals[4] / all, y = totals[5] / all;
+    double xx = totals[6] / all - x * x, yy = totals[7] / all - y * y;
+    sums[0] += loss;
+    sums[1] += action;
+    sums[2] += reinforce;
+    sums[3] += baseline;
+    sums[4] += totals[3] / n;
+    sums[5] += x;
+    sums[6] += y;
+    sums[7] += (sqrt(xx > 0 ? xx : 0) + sqrt(yy > 0 ? yy : 0)) / 2;
+    sums[8] += totals[8] / all;
+    sums[9] += 1;
+    if (loss - loss != 0 && not_finite[0] == 0) {
+        not_finite[0] = (double)(counter[1] + 1);
+        not_finite[1] = loss;
+    }
+    counter[0] += 1;
+    counter[1] += 1;
+}
 
 extern "C" {
 
@@ -98,61 +130,38 @@ __global__ void partial_squared_norms(int count, int size,
     partial[first] = sum;
 }
 
-// A thread for each weight. A clip of 0 is none, and so is a decay of 0.
-__global__ void adam(int count, const long long* counter, const REAL* rates,
-                     const double* square, double clip, REAL new1, REAL new2,
+// A thread for each weight; one more ends the iteration. A clip of 0 is none,
+// and so is a decay of 0.
+__global__ void adam(int count, const long long* now, const REAL* rates,
+                     const double* totals, double clip, REAL new1, REAL new2,
                      REAL eps, const REAL* gradient, REAL* m, REAL* v,
-                     REAL* weights, double decay, REAL* average)
+                     REAL* weights, double decay, REAL* average, int batch,
+                     int decisions, double reinforce_weight,
+                     double baseline_weight, double* sums, double* not_finite,
+                     long long* counter)
 {
     int i = INDEX;
     if (i >= count) return;
-    double norm = sqrt(square[0]);
+    if (i == count - 1) {
+        accumulate_metrics(batch, decisions, reinforce_weight,
+                           baseline_weight, totals, sums, not_finite,
+                           counter);
+        return;
+    }
+    double norm = sqrt(totals[9]);
     REAL g = gradient[i];
     if (clip > 0 && norm > clip) g *= (REAL)(clip / norm);
     REAL m_now = m[i] + new1 * (g - m[i]);
     REAL v_now = v[i] + new2 * (g * g - v[i]);
     m[i] = m_now;
     v[i] = v_now;
-    REAL w = weights[i] - m_now / (sqrt(v_now) + eps) * rates[counter[0]];
+    REAL w = weights[i] - m_now / (sqrt(v_now) + eps) * rates[now[0]];
     weights[i] = w;
     if (decay > 0) {
-        double t = (double)(counter[1] + 1), share = t / (t + 10);
+        double t = (double)(now[1] + 1), share = t / (t + 10);
         if (share > decay) share = decay;
         average[i] += (REAL)(1 - share) * (w - average[i]);
     }
-}
-
-// One thread, the last of an iteration: adds its means to the sums, records
-// the first loss that is not finite, and advances the counter.
-__global__ void accumulate_metrics(int count, int batch, int decisions,
-                      double reinforce_weight, double baseline_weight,
-                      const double* totals, double* sums, double* not_finite,
-                      long long* counter)
-{
-    if (INDEX >= count) return;
-    double n = (double)batch, all = n * (decisions > 0 ? decisions : 1);
-    double action = totals[0] / n, reinforce = totals[1] / n;
-    double baseline = totals[2] / all;
-    double loss = action + reinforce_weight * reinforce
-                  + baseline_weight * baseline;
-    double x = totals[4] / all, y = totals[5] / all;
-    double xx = totals[6] / all - x * x, yy = totals[7] / all - y * y;
-    sums[0] += loss;
-    sums[1] += action;
-    sums[2] += reinforce;
-    sums[3] += baseline;
-    sums[4] += totals[3] / n;
-    sums[5] += x;
-    sums[6] += y;
-    sums[7] += (sqrt(xx > 0 ? xx : 0) + sqrt(yy > 0 ? yy : 0)) / 2;
-    sums[8] += totals[8] / all;
-    sums[9] += 1;
-    if (loss - loss != 0 && not_finite[0] == 0) {
-        not_finite[0] = (double)(counter[1] + 1);
-        not_finite[1] = loss;
-    }
-    counter[0] += 1;
-    counter[1] += 1;
 }
 
 }
@@ -199,15 +208,39 @@ def partial_squared_norms(gradient: Array, partial: Array) -> None:
            gradient.size, gradient, partial)
 
 
-def adam(counter: Array, rates: Array, square: Array, clip: float,
+class Metrics(NamedTuple):
+    """What the last kernel of an iteration needs to end it.
+
+    Attributes:
+        batch: B.
+        decisions: T - 1.
+        objective: Weights of the terms.
+        sums: (terms,) float64, added to.
+        not_finite: (2,) float64: iteration and value of the first loss that
+            is not finite; zeros so far.
+        counter: (2,) int64, advanced.
+
+    """
+
+    batch: int
+    decisions: int
+    objective: Objective
+    sums: Array
+    not_finite: Array
+    counter: Array
+
+
+def adam(now: Array, rates: Array, totals: Array, clip: float,
          hyperparam: Any, gradient: Array, m: Array, v: Array,
-         weights: Array, decay: float, average: Array) -> None:
-    """Clips the gradient, updates the weights and their running average.
+         weights: Array, decay: float, average: Array,
+         metrics: Metrics) -> None:
+    """Clips the gradient, updates weights and average, ends the iteration.
 
     Args:
-        counter: (2,) int64.
+        now: (2,) int64, a copy of the counter.
         rates: (iterations of the schedule,) rates with Adam's correction.
-        square: (1,) float64, square of the gradient's norm.
+        totals: (rows + 1,) float64, sums of the rows of the table: terms of
+            the loss, and the square of the gradient's norm.
         clip: Largest norm; 0 for no limit.
         hyperparam (chainer.optimizer.Hyperparameter): beta1, beta2 and eps.
         gradient: (n,), left as it is.
@@ -216,32 +249,14 @@ def adam(counter: Array, rates: Array, square: Array, clip: float,
         weights: (n,).
         decay: Of the average; 0 for none.
         average: (n,) running average of the weights.
+        metrics: Those of the epoch.
 
     """
-    real = weights.dtype.type
-    launch(SOURCE, 'adam', weights.size, weights.dtype, counter, rates,
-           square, numpy.float64(clip), real(1 - hyperparam.beta1),
+    real, objective = weights.dtype.type, metrics.objective
+    launch(SOURCE, 'adam', weights.size + 1, weights.dtype, now, rates,
+           totals, numpy.float64(clip), real(1 - hyperparam.beta1),
            real(1 - hyperparam.beta2), real(hyperparam.eps), gradient, m, v,
-           weights, numpy.float64(decay), average)
-
-
-def accumulate_metrics(batch: int, decisions: int, objective: Objective,
-                       totals: Array, sums: Array, not_finite: Array,
-                       counter: Array) -> None:
-    """Ends an iteration: adds its metrics up and advances the counter.
-
-    Args:
-        batch: B.
-        decisions: T - 1.
-        objective: Weights of the terms.
-        totals: (rows,) float64, sums of the rows of the table.
-        sums: (terms,) float64, added to.
-        not_finite: (2,) float64: iteration and value of the first loss that
-            is not finite; zeros so far.
-        counter: (2,) int64, advanced.
-
-    """
-    launch(SOURCE, 'accumulate_metrics', 1, numpy.dtype('f'), batch,
-           decisions, numpy.float64(objective.reinforce_weight),
-           numpy.float64(objective.baseline_weight), totals, sums,
-           not_finite, counter)
+           weights, numpy.float64(decay), average, metrics.batch,
+           metrics.decisions, numpy.float64(objective.reinforce_weight),
+           numpy.float64(objective.baseline_weight), metrics.sums,
+           metrics.not_finite, metrics.counter)
