@@ -24,6 +24,7 @@ from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
 from ram.training.train_chain import TrainChain
 
+
 class Recorder:
     """Counts kernels, products, and operations that are neither."""
 
