@@ -50,9 +50,9 @@ __global__ void join(int count, int what, int width, const REAL* what_w,
 __global__ void look(int count, int codes, int units, int values, int parts,
                      const REAL* sums, const REAL* mean_b, const REAL* noise,
                      REAL std, int squash, REAL* mean, REAL* sampled,
-                     const REAL* w,
-                     const REAL* b, REAL* clipped, REAL* locations, REAL* out,
-                     int out_row, const REAL* images, const double* table,
+                     const REAL* w, const REAL* b, REAL* clipped,
+                     REAL* locations, REAL* out, int out_row,
+                     const REAL* images, const double* table,
                      int channels, int height, int width, int size,
                      int factor, REAL* retina)
 {
