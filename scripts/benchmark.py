@@ -9,7 +9,8 @@
 Images are noise, so no data set is needed. The engines are compared in one
 run: they alternate in every repeat, and ratios are taken within a repeat.
 `floor` is the matrix products of an iteration alone, through the same BLAS
-with the same threads, recorded from an iteration of the engine `fused`. With
+with the same threads, recorded from an iteration of the engine `fused` (or, on a GPU, `device`: they
+are replayed as a CUDA graph). With
 training.threads above 1, `one thread` is the same training in one process.
 Run it alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
@@ -19,6 +20,7 @@ import os
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 from unittest import mock
 
 import matplotlib
@@ -29,6 +31,7 @@ from ram.data.splits import Split, Splits
 from ram.devices import get_device
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
+from ram.fast import products
 from ram.fast.engine import ENGINES
 from ram.files import replacing
 from ram.random_streams import make_streams
@@ -81,6 +84,8 @@ class Subject:
         self.products = []
         if device.xp is numpy and self.engine == 'fused':
             self._record()
+        elif self.engine == 'device':
+            self._record_on_device()
 
     def _build(self):
         with tempfile.TemporaryDirectory() as out:
@@ -102,6 +107,34 @@ class Subject:
             self.updater.update()
         self.products = [(product, a, b, product(a, b))
                          for product, a, b in self.products]
+
+    def _record_on_device(self):
+        """Records the products of an iteration; the floor replays them."""
+        calls, products_of = self.products, products.products_of
+
+        def noting(call):
+            def note(*args, **options):
+                calls.append(lambda: call(*args, **options))
+                return calls[-1]()
+            return note
+
+        def recording(array):
+            own = products_of(array)
+            return SimpleNamespace(dot=noting(own.dot),
+                                   sum_rows=noting(own.sum_rows))
+
+        with mock.patch.object(products, 'products_of', recording):
+            self.updater.update()
+
+        def replay():
+            for call in calls:
+                call()
+
+        self.floor = replay
+        if self.device.xp is not numpy:  # it is NumPy in tests
+            from ram.fast.cuda_graph import CudaGraphRunner
+
+            self.floor = CudaGraphRunner(replay, True)
 
     def keep_batch(self):
         """Excludes the making of batches from what is measured."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import cublas_stand_in
 import numpy
 import pytest
 
@@ -124,3 +125,11 @@ def kernels_as_cpp(_compiled, monkeypatch):
         return launch
 
     monkeypatch.setattr(cuda, 'load_function', function)
+
+
+@pytest.fixture(scope='session')
+def blas(tmp_path_factory):
+    """The C library of cublas_stand_in.py."""
+    if not cublas_stand_in.COMPILER:
+        pytest.skip('no C compiler')
+    return cublas_stand_in.build(tmp_path_factory.mktemp('blas'))

@@ -15,6 +15,7 @@ from ram.devices import get_device
 from ram.fast import batch_kernels
 from ram.fast.device import DeviceUpdater
 from ram.fast.fused import fused_loss
+from ram.fast.products import dot, has_tf32, sum_rows
 from ram.functions.glimpse import glimpse, summed_area_table
 from ram.losses import Objective, loss_by_links
 from ram.models.build import build_ram
@@ -114,12 +115,43 @@ def test_philox_equals_the_published_answers(gpu):
 @pytest.mark.parametrize('normal', [False, True])
 def test_sample_is_uniform_or_normal(gpu, normal):
     out = gpu.xp.zeros(10 ** 6, 'float32')
-    batch_kernels.sample(gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'), 1, 0,
-                   normal, gpu.xp.ones(1, 'float32'), out)
+    batch_kernels.sample(
+        gpu.xp.zeros(2, 'int64'), gpu.xp.zeros(3, 'uint32'),
+        gpu.xp.ones(1, 'float32'), [batch_kernels.Draw(1, 0, normal, out)])
     values = to_cpu(out).astype('float64')
     variance = 1 if normal else 1 / 3
     assert abs(values.mean()) < 5e-3 * variance ** 0.5
     assert values.var() == pytest.approx(variance, rel=0.01)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_products_equal_numpy(gpu, dtype):
+    rng = numpy.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(dtype)
+            for shape in ((70, 50), (70, 61)))
+    out = gpu.send(numpy.zeros((50, 80), dtype))
+    dot(gpu.send(a).T, gpu.send(b)[:, 1:], out[:, 7:67])
+    numpy.testing.assert_allclose(
+        to_cpu(out)[:, 7:67], a.T @ b[:, 1:], rtol=0,
+        atol=1e-4 if dtype == 'float32' else 1e-12)
+    sums = sum_rows(gpu.send(b), gpu.send(numpy.zeros(61, dtype)))
+    numpy.testing.assert_allclose(to_cpu(sums), b.sum(axis=0), rtol=0,
+                                  atol=1e-4 if dtype == 'float32' else 1e-12)
+
+
+def test_tf32_rounds_to_ten_bits_only_where_it_is_asked_for(gpu):
+    if not has_tf32(gpu.device.id):
+        pytest.skip('no TF32')
+    rng = numpy.random.default_rng(0)
+    a, b = (rng.standard_normal((256, 256)).astype('float32')
+            for _ in range(2))
+    errors = []
+    for tf32 in (True, False):
+        with chainer.using_config('tf32', tf32):
+            out = gpu.send(numpy.zeros((256, 256), 'float32'))
+            got = to_cpu(dot(gpu.send(a), gpu.send(b), out))
+        errors.append(abs(got - a.astype('float64') @ b).max())
+    assert 1e-3 < errors[0] < 0.2 and errors[1] < 1e-4
 
 
 CASES = [{'core': 'lstm', 'variant': 'cluttered', 'reaches': True},
@@ -142,7 +174,7 @@ def make_config(case, **training):
          'training': {'epochs': 2, 'batch_size': 32, 'average': 0.9,
                       'first_std': 0.3, 'reinforce_weight': 0.1,
                       'reinforce_reaches_core': case['reaches'],
-                      **training}}, 'test')
+                      'tf32': False, **training}}, 'test')
 
 
 def build_model(config, device, out):

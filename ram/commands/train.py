@@ -18,6 +18,7 @@ examples:
   ram train configs/mnist.yaml --set model.glimpses=4 training.epochs=30
   ram train configs/cluttered.yaml --device @cupy:0 --seed 2
   ram train configs/mnist.yaml --engine links
+  ram train configs/mnist.yaml --device @cupy:0 --no-tf32
   ram train configs/mnist.yaml --out runs/mnist --resume
   ram train configs/mnist.yaml --out runs/mnist --resume \\
       --set training.epochs=200
@@ -42,6 +43,9 @@ def add_parser(commands: Any) -> None:
     add('--engine', choices=('auto',) + ENGINES[::-1], help=(
         'sets training.engine: how a step is computed; auto takes the '
         'fastest that applies'))
+    add('--tf32', action=argparse.BooleanOptionalAction, help=(
+        'sets training.tf32: products of float32 in TF32, which is faster '
+        'and rounds to 10 bits, on GPUs that have it (default: yes)'))
     add('--resume', action='store_true', help=(
         'resume the run in the folder; training.epochs, '
         'training.learning_rate and run options may differ'))
@@ -57,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Trains, and prints what was written and what to do next."""
     overrides = args.set + [
         f'training.{key}={value}' for key, value in (
-            ('seed', args.seed), ('engine', args.engine))
+            ('seed', args.seed), ('engine', args.engine),
+            ('tf32', args.tf32))
         if value is not None]
     config = load_config(args.config, overrides)
     name = os.path.splitext(os.path.basename(args.config))[0]

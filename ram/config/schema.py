@@ -271,6 +271,7 @@ class TrainingConfig(_Section):
         _key('auto', (
             'device: record an iteration once and replay it, or launch its '
             'kernels one by one (run option)')))
+    tf32: bool = _key(True, 'train in TF32, on GPUs with it (run option)')
     snapshot_minutes: Optional[float] = _key(10.0, (
         'save a snapshot after so many minutes without one, and after each '
         'epoch; null: after each epoch only (run option)'), gt=0, le=10 ** 6)
@@ -341,8 +342,9 @@ class Config(_Section):
 
 
 # Keys that only say how to run: they may differ when a run is resumed.
-RUN_OPTIONS = ('data.root', 'training.engine', 'training.threads',
-               'training.cuda_graph', 'training.snapshot_minutes')
+RUN_OPTIONS = (
+    'data.root', 'training.engine', 'training.threads', 'training.cuda_graph',
+    'training.tf32', 'training.snapshot_minutes')
 # Keys that change the result, and may still differ when a run is resumed.
 RESUMABLE = ('training.epochs', 'training.learning_rate')
 SECTIONS = tuple(Config.model_fields)

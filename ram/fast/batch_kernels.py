@@ -3,8 +3,8 @@
 Nothing here waits for the host: what changes from one iteration to the next is
 read from the GPU's memory, so the launches of an iteration can be recorded
 once and replayed. ``counter``, (2,) int64, holds the iterations since the
-schedule was written and those of the whole run; the last kernel of an
-iteration advances it.
+schedule was written and those of the whole run. The last kernel of an
+iteration advances it; what that kernel reads itself is ``now``, its copy.
 
 Random numbers are Philox 4x32-10 (Salmon et al., "Parallel random numbers: as
 easy as 1, 2, 3", 2011), a function of a counter (block, iteration, stream,
@@ -12,6 +12,7 @@ rank) and a key (the seed). There is no state to save, and no two samples of a
 run share a counter.
 """
 
+from typing import List, NamedTuple
 
 import numpy
 
@@ -57,6 +58,34 @@ __device__ void random_block(unsigned block, const long long* counter,
     philox(c, key[0], key[1]);
 }
 
+// Four numbers: standard normal times the iteration's scale, or uniform in
+// [-1, 1).
+__device__ void sample_block(int i, const long long* counter,
+                             const unsigned* key, const REAL* scales,
+                             int size, unsigned stream, int first_block,
+                             int normal, REAL* out)
+{
+    unsigned words[4];
+    random_block(first_block + i, counter, key, stream, words);
+    REAL values[4], scale = scales[counter[0]];
+    for (int j = 0; j < 4; j += 2) {
+        // 24 bits, which a float holds: in [0, 1).
+        REAL u = (REAL)(words[j] >> 8) / (REAL)16777216;
+        REAL v = (REAL)(words[j + 1] >> 8) / (REAL)16777216;
+        if (normal) {  // Box and Muller
+            REAL radius = scale * sqrt((REAL)-2 * log((REAL)1 - u));
+            REAL angle = (REAL)6.283185307179586 * v;
+            values[j] = radius * cos(angle);
+            values[j + 1] = radius * sin(angle);
+        } else {
+            values[j] = (REAL)2 * u - (REAL)1;
+            values[j + 1] = (REAL)2 * v - (REAL)1;
+        }
+    }
+    for (int j = 0; j < 4 && 4 * i + j < size; ++j)
+        out[4 * i + j] = values[j];
+}
+
 // A number below n, uniform up to n / 2^32.
 __device__ int pick(unsigned word, int n)
 {
@@ -87,33 +116,28 @@ __global__ void philox_blocks(int count, const unsigned* key, unsigned* c)
     philox(c + 4 * (long long)i, key[2 * i], key[2 * i + 1]);
 }
 
-// A thread for four numbers: standard normal times the iteration's scale, or
-// uniform in [-1, 1).
-__global__ void sample(int count, int size, const long long* counter,
-                     const unsigned* key, unsigned stream, int first_block,
-                     int normal, const REAL* scales, REAL* out)
+// A thread for four numbers of one of three draws, see Draw.
+__global__ void sample(int count, const long long* counter,
+                       const unsigned* key, const REAL* scales,
+                       int size0, unsigned stream0, int first0, int normal0,
+                       REAL* out0, int size1, unsigned stream1, int first1,
+                       int normal1, REAL* out1, int size2, unsigned stream2,
+                       int first2, int normal2, REAL* out2)
 {
     int i = INDEX;
     if (i >= count) return;
-    unsigned words[4];
-    random_block(first_block + i, counter, key, stream, words);
-    REAL values[4], scale = scales[counter[0]];
-    for (int j = 0; j < 4; j += 2) {
-        // 24 bits, which a float holds: in [0, 1).
-        REAL u = (REAL)(words[j] >> 8) / (REAL)16777216;
-        REAL v = (REAL)(words[j + 1] >> 8) / (REAL)16777216;
-        if (normal) {  // Box and Muller
-            REAL radius = scale * sqrt((REAL)-2 * log((REAL)1 - u));
-            REAL angle = (REAL)6.283185307179586 * v;
-            values[j] = radius * cos(angle);
-            values[j + 1] = radius * sin(angle);
-        } else {
-            values[j] = (REAL)2 * u - (REAL)1;
-            values[j + 1] = (REAL)2 * v - (REAL)1;
-        }
+    if (i < (size0 + 3) / 4) {
+        sample_block(i, counter, key, scales, size0, stream0, first0, normal0,
+                     out0);
+        return;
     }
-    for (int j = 0; j < 4 && 4 * i + j < size; ++j)
-        out[4 * i + j] = values[j];
+    i -= (size0 + 3) / 4;
+    if (i < (size1 + 3) / 4)
+        sample_block(i, counter, key, scales, size1, stream1, first1, normal1,
+                     out1);
+    else
+        sample_block(i - (size1 + 3) / 4, counter, key, scales, size2,
+                     stream2, first2, normal2, out2);
 }
 
 // A thread for each window of each image: the clutter, then the image.
@@ -121,10 +145,14 @@ __global__ void sample_windows(
     int count, const long long* counter, const unsigned* key, unsigned stream,
     const int* order, const int* labels, int images, int patches, int patch,
     int height, int width, int rows, int columns, int shift, int* windows,
-    int* batch_labels)
+    int* batch_labels, long long* now)
 {
     int i = INDEX;
     if (i >= count) return;
+    if (i == 0) {
+        now[0] = counter[0];
+        now[1] = counter[1];
+    }
     int b = i / (patches + 1), j = i % (patches + 1);
     int batch = count / (patches + 1);
     int* window = windows + 5 * (long long)i;
@@ -204,27 +232,47 @@ def blocks(size: int) -> int:
     return (size + 3) // 4
 
 
-def sample(counter: Array, key: Array, stream: int, first_block: int,
-           normal: bool, scales: Array, out: Array) -> None:
-    """Fills an array with random numbers of this iteration.
+class Draw(NamedTuple):
+    """Random numbers of one kind.
+
+    Attributes:
+        stream: Number of the stream, below 2^32.
+        first_block: Number of the first block that is used.
+        normal: Standard normal times a factor, or else uniform in [-1, 1).
+        out: Contiguous, of any shape.
+
+    """
+
+    stream: int
+    first_block: int
+    normal: bool
+    out: Array
+
+
+def sample(counter: Array, key: Array, scales: Array, draws: List[Draw]
+           ) -> None:
+    """Fills one to three arrays with random numbers of this iteration.
 
     Args:
         counter: (2,) int64, see above.
         key: (3,) uint32: lower and upper half of the seed, rank.
-        stream: Number of the stream, below 2^32.
-        first_block: Number of the first block that is used.
-        normal: Standard normal, or else uniform in [-1, 1).
         scales: (iterations of the schedule,) factors of the normal ones.
-        out: Contiguous, of any shape.
+        draws: What to fill.
 
     """
-    launch(SOURCE, 'sample', blocks(out.size), out.dtype, out.size, counter,
-           key, numpy.uint32(stream), first_block, int(normal), scales, out)
+    arguments = []
+    for draw in draws:
+        arguments += [draw.out.size, numpy.uint32(draw.stream),
+                      draw.first_block, int(draw.normal), draw.out]
+    for _ in range(len(draws), 3):
+        arguments += [0, *arguments[1:5]]
+    launch(SOURCE, 'sample', sum(blocks(draw.out.size) for draw in draws),
+           scales.dtype, counter, key, scales, *arguments)
 
 
 def sample_windows(counter: Array, key: Array, stream: int, order: Array,
                    split: Split, data: DataConfig, windows: Array,
-                   labels: Array) -> None:
+                   labels: Array, now: Array) -> None:
     """Samples where the images of a batch and their clutter lie.
 
     The distribution is that of :func:`ram.data.splits.make_canvases` and
@@ -239,6 +287,7 @@ def sample_windows(counter: Array, key: Array, stream: int, order: Array,
         data: Which canvases.
         windows: (B, patches + 1, WINDOW) int32, written: clutter, then image.
         labels: (B,) int32, written.
+        now: (2,) int64, written: a copy of the counter.
 
     """
     height, width = data.image_size
@@ -246,7 +295,7 @@ def sample_windows(counter: Array, key: Array, stream: int, order: Array,
            numpy.dtype('f'), counter, key, numpy.uint32(stream), order,
            split.labels, len(split.labels), windows.shape[1] - 1,
            data.clutter_size, height, width, *data.canvas_size, data.shift,
-           windows, labels)
+           windows, labels, now)
 
 
 def compose_canvases(split: Split, data: DataConfig, windows: Array,

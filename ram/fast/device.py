@@ -23,6 +23,7 @@ class DeviceUpdater(StandardUpdater):
             :class:`ram.fast.cuda_graph.CudaGraphRunner` of it.
         rate: The learning rate after so many epochs.
         std: The policy's standard deviation, likewise.
+        tf32: Whether products of float32 use TF32.
 
     Attributes:
         device_iteration: As given.
@@ -33,11 +34,12 @@ class DeviceUpdater(StandardUpdater):
     def __init__(self, iterator: BatchIterator, optimizer: Any,
                  iteration: DeviceIteration, run: Callable[[], None],
                  rate: Callable[[float], float],
-                 std: Callable[[float], float]):
+                 std: Callable[[float], float], tf32: bool = False):
         super().__init__(iterator, optimizer)
         self.device_iteration = iteration
         self._run = run
         self._rate = rate
+        self._tf32 = tf32
         self.std = std
         self._scheduled = 0
 
@@ -49,7 +51,8 @@ class DeviceUpdater(StandardUpdater):
         if not self._scheduled:
             self._schedule(iterator, rule)
         iterator.next_indices()
-        self._run()
+        with chainer.using_config('tf32', self._tf32):
+            self._run()
         self._scheduled -= 1
         optimizer.t += 1
         rule.t += 1

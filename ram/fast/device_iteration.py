@@ -8,6 +8,8 @@ import numpy
 from ram.config import Config
 from ram.data.splits import Split
 from ram.fast import batch_kernels, recurrence, update_kernels
+from ram.fast.batch_kernels import Draw
+from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import (
     RolloutConfig,
     Weights,
@@ -94,17 +96,18 @@ class DeviceIteration:
         self.noise = xp.zeros((T - 1, batch, 2), dtype)
         self._locations = xp.zeros_like(self.sampled)
         self._means = xp.zeros_like(self.noise)
-        self._d_means = xp.zeros_like(self.noise)
+        self._d_sums = xp.zeros_like(self.noise)
         self._states = xp.zeros((T, batch, units), dtype)
         self._d_last = xp.zeros((batch, units), dtype)
         self._logits = xp.zeros((batch, classes), dtype)
         self._values = xp.zeros(((T - 1) * batch, 1), dtype)
-        columns = len(update_kernels.COLUMNS)
-        self._rows = xp.zeros((batch, columns), 'float64')
-        self._totals = xp.zeros(columns, 'float64')
-        self._partial = xp.zeros(update_kernels.PARTIAL_SUMS, 'float64')
-        self._square = xp.zeros((), 'float64')
+        # One product sums the terms of the loss and the squared gradient.
+        rows = len(update_kernels.ROWS) + 1
+        self._table = xp.zeros(
+            (rows, max(batch, update_kernels.PARTIAL_SUMS)), 'float64')
+        self._totals = xp.zeros(rows, 'float64')
         self._counter = xp.zeros(2, 'int64')
+        self._now = xp.zeros(2, 'int64')
         self._order = xp.zeros((max_batches, batch), 'int32')
         self._rates = xp.zeros(max_batches, dtype)
         self._stds = xp.zeros(max_batches, dtype)
@@ -133,7 +136,7 @@ class DeviceIteration:
     def __call__(self) -> None:
         """Launches an iteration."""
         self._make_batch()
-        packed = pack_weights(self._weights, self._config)
+        packed = pack_weights(self._workspace, self._weights, self._config)
         recurrence.forward(
             self._model.xp, self._workspace, self.canvases, self.noise,
             self.sampled, self._locations, self._means, self._states,
@@ -141,57 +144,55 @@ class DeviceIteration:
         self._loss_and_gradients()
         trains = self._chain.objective.reinforce_weight
         recurrence.backward(
-            self._model.xp, self._workspace, self._means, self._states,
-            self._d_means if trains else None,
-            [None] * len(self._means) + [self._d_last], self._weights,
-            packed, self._config, self._grads)
+            self._workspace, self._states, self._d_sums if trains else None,
+            self._d_last, self._weights, packed, self._config, self._grads)
         self._update()
 
     def _make_batch(self):
         """Images, labels, first locations and noise."""
         model = self._model
 
-        def sample(stream, first_block, normal, out):
-            batch_kernels.sample(self._counter, self._key,
-                                 stream_number(stream), first_block, normal,
-                                 self._stds, out)
-
         batch_kernels.sample_windows(
             self._counter, self._key, stream_number('canvas'), self._order,
-            self._split, self._data, self.windows, self.labels)
+            self._split, self._data, self.windows, self.labels, self._now)
+        draws, first = [], self.sampled[0]
         if self._data.warp:
             # The windows used two blocks each.
-            sample('canvas', 2 * self.windows[:, :, 0].size, False, self.maps)
+            draws.append(Draw(stream_number('canvas'),
+                              2 * self.windows[:, :, 0].size, False,
+                              self.maps))
+        if model.first_location != 'center':
+            draws.append(Draw(stream_number('location'), 0,
+                              model.first_location == 'near_center', first))
+        if model.policy == 'random':
+            draws.append(Draw(
+                stream_number('location'), batch_kernels.blocks(first.size),
+                False, self.noise))
+        else:
+            draws.append(Draw(stream_number('noise'), 0, True, self.noise))
+        batch_kernels.sample(self._counter, self._key, self._stds, draws)
         batch_kernels.compose_canvases(self._split, self._data, self.windows,
                                        self.maps, self.canvases)
-        first = self.sampled[0]
-        if model.first_location != 'center':
-            sample('location', 0, model.first_location == 'near_center',
-                   first)
-        if model.policy == 'random':
-            sample('location', batch_kernels.blocks(first.size), False,
-                   self.noise)
-        else:
-            sample('noise', 0, True, self.noise)
 
     def _loss_and_gradients(self):
         """The loss, and the gradients of heads, means and last state."""
-        xp, w, grads = self._model.xp, self._weights, self._grads
+        w, grads = self._weights, self._grads
         states = self._states.reshape(-1, self._states.shape[2])
         last, before = self._states[-1], states[:len(self._values)]
-        xp.dot(last, w.action_W.T, out=self._logits)
+        dot(last, w.action_W.T, out=self._logits)
         if len(before):
-            xp.dot(before, w.value_W.T, out=self._values)
+            dot(before, w.value_W.T, out=self._values)
         update_kernels.loss_and_gradients(
-            self._counter, self._stds, self.labels, self._logits, w.action_b,
+            self._now, self._stds, self.labels, self._logits, w.action_b,
             self.sampled[1:], self._means, self._values, w.value_b,
-            self._chain.objective, self._d_means, self._rows)
-        xp.dot(self._logits.T, last, out=grads['action_W'])
-        self._logits.sum(axis=0, out=grads['action_b'])
-        xp.dot(self._logits, w.action_W, out=self._d_last)
+            self._chain.objective, self._config.squash, self._d_sums,
+            self._table)
+        dot(self._logits.T, last, out=grads['action_W'])
+        sum_rows(self._logits, out=grads['action_b'])
+        dot(self._logits, w.action_W, out=self._d_last)
         if len(before):
-            xp.dot(self._values.T, before, out=grads['value_W'])
-            self._values.sum(axis=0, out=grads['value_b'])
+            dot(self._values.T, before, out=grads['value_W'])
+            sum_rows(self._values, out=grads['value_b'])
 
     def _update(self):
         """Clips the gradient, updates the weights, counts."""
@@ -199,18 +200,17 @@ class DeviceIteration:
         state, average = vector.update_rule.state, self._average
         if self._ranks.size > 1:
             self._ranks.mean_gradients(self._optimizer)
-        update_kernels.partial_squared_norms(vector.grad, self._partial)
-        self._partial.sum(out=self._square)
+        update_kernels.partial_squared_norms(vector.grad, self._table[-1])
+        sum_rows(self._table.T, out=self._totals)
         update_kernels.adam(
-            self._counter, self._rates, self._square, self._clip,
+            self._now, self._rates, self._totals, self._clip,
             vector.update_rule.hyperparam, vector.grad, state['m'],
             state['v'], vector.array,
             *((0, vector.array) if average is None
-              else (average.decay, average.vector)))
-        self._rows.sum(axis=0, out=self._totals)
-        update_kernels.accumulate_metrics(
-            len(self.labels), len(self.noise), self._chain.objective,
-            self._totals, self._sums, self._not_finite, self._counter)
+              else (average.decay, average.vector)),
+            update_kernels.Metrics(
+                len(self.labels), len(self.noise), self._chain.objective,
+                self._sums, self._not_finite, self._counter))
 
     def fetch_metrics(self) -> Dict[str, float]:
         """Metrics of the iterations since the last call; waits for the GPU.

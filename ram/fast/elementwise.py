@@ -5,13 +5,101 @@ of the caller. Arrays have one dtype; most are (B, width), with contiguous rows
 that may be parts of wider rows.
 """
 
+from typing import NamedTuple, Optional, Sequence, Tuple
+
 import numpy
+
+from ram.fast.products import dot
+from ram.functions.glimpse import glimpse, summed_area_table
 
 Array = numpy.ndarray
 
 # The sums of a gate are contiguous: a pass over them takes half as long as
 # over parts of rows.
 GATE_MAJOR = True
+MEAN_PARTS = 1
+
+
+class Policy(NamedTuple):
+    """From what a location is sampled.
+
+    Attributes:
+        sums: (B, MEAN_PARTS, 2), whose sum over parts is that of the policy's
+            last layer without bias.
+        b: (2,), its bias.
+        noise: (B, 2).
+        std: Its factor.
+        squash: Whether the mean is the tanh of sum and bias, or the sum.
+        mean: (B, 2), written.
+
+    """
+
+    sums: Array
+    b: Array
+    noise: Array
+    std: float
+    squash: bool
+    mean: Array
+
+
+def sum_up(images: Array, table: Optional[Array]) -> Array:
+    """See :func:`ram.functions.glimpse.summed_area_table`."""
+    return summed_area_table(images, table)
+
+
+def dot_parts(a: Array, b: Array, *outs: Array) -> None:
+    """The product a b, in parts: one after another along its rows."""
+    _split(numpy.dot(a, b), outs)
+
+
+def sum_parts(a: Array, *outs: Array) -> None:
+    """The sum of the rows of a, in parts."""
+    _split(a.sum(axis=0), outs)
+
+
+def _split(array, outs):
+    end = 0
+    for out in outs:
+        begin, end = end, end + out.shape[-1]
+        out[...] = array[..., begin:end]
+
+
+def join(what_W: Array, where_W: Array, what_b: Array, where_b: Array,
+         W: Array, b: Array) -> None:
+    """W is the two matrices side by side, b the sum of the two vectors."""
+    W[:, :what_W.shape[1]] = what_W
+    W[:, what_W.shape[1]:] = where_W
+    numpy.add(what_b, where_b, out=b)
+
+
+def look(images: Array, table: Optional[Array], factor: int,
+         policy: Optional[Policy], sampled: Array, W: Array, b: Array,
+         clipped: Array, locations: Array, buffer: Array, code: Array,
+         retina: Array) -> None:
+    """Samples and encodes the locations, and reads the patches there.
+
+    Args:
+        images: (B, C, H, W) contiguous.
+        table: Their :func:`ram.functions.glimpse.summed_area_table`; None for
+            one scale.
+        factor: See :func:`ram.functions.glimpse.glimpse`.
+        policy: None where ``sampled`` is given.
+        sampled: (B, 2) locations.
+        W: (units, 2), weights of the code.
+        b: (units,), its bias.
+        clipped: (B, 2), written like all that follow: inside the image.
+        locations: (B, 2), the same.
+        buffer: (B, units), scratch.
+        code: (B, units), Rect(W l + b).
+        retina: (B, k, C, g, g).
+
+    """
+    if policy is not None:
+        sample_location(policy.sums[:, 0], policy.b, policy.noise, policy.std,
+                        policy.squash, policy.mean, sampled)
+    encode_location(sampled, W, b, clipped, locations, buffer, code)
+    _, scales, _, _, size = retina.shape
+    glimpse(images, clipped, size, scales, factor, table, out=retina)
 
 
 def rectify(z: Array, b: Array, *outs: Array) -> None:
@@ -22,10 +110,24 @@ def rectify(z: Array, b: Array, *outs: Array) -> None:
         numpy.add(z, b, out=out)
 
 
-def rectify_backward(d: Array, y: Array, out: Array) -> None:
-    """Gradient of ``y = Rect(z)`` with respect to z."""
+def rectify_backward(y: Array, out: Array, *terms: Array) -> None:
+    """Gradient of ``y = Rect(z)`` with respect to z.
+
+    Args:
+        y: (B, width).
+        out: (B, width), written; not y, and no term but the first.
+        *terms: (B, width) each: their sum, of one or two, is the gradient
+            with respect to y.
+
+    """
+    d = _sum(terms, out)
     # A product of two dtypes is buffered, and slow.
     numpy.multiply(d, (y > 0).astype(d.dtype), out=out)
+
+
+def _sum(terms, buffer):
+    """The sum of one or two arrays; in the buffer if there are two."""
+    return terms[0] if len(terms) == 1 else numpy.add(*terms, out=buffer)
 
 
 def lstm(z: Array, b: Array, c: Array, next_c: Array, tanh_c: Array,
@@ -37,7 +139,7 @@ def lstm(z: Array, b: Array, c: Array, next_c: Array, tanh_c: Array,
             input; overwritten by their activations. The first step has no
             forget gate: (3, B, units).
         b: (4 units,) or (3 units,).
-        c: (B, units); not read without the forget gate.
+        c: (B, units); None in the first step.
         next_c: (B, units), written like all that follow.
         tanh_c: (B, units), tanh of ``next_c``.
         buffer: (B, units), scratch.
@@ -65,22 +167,27 @@ def lstm(z: Array, b: Array, c: Array, next_c: Array, tanh_c: Array,
         out[...] = outs[0]
 
 
-def lstm_backward(z: Array, c: Array, tanh_c: Array, dh: Array, dc: Array,
-                  dz: Array, buffer: Array, slopes: Array) -> None:
+def lstm_backward(z: Array, c: Optional[Array], tanh_c: Array,
+                  terms: Sequence[Array], is_last: bool, dc: Array, dz: Array,
+                  buffers: Tuple[Array, Array, Array]) -> None:
     """Gradients of :func:`lstm`.
 
     Args:
         z: (4, B, units) or (3, B, units), as :func:`lstm` left it.
-        c: (B, units), before the step.
+        c: (B, units), before the step; None in the first step.
         tanh_c: (B, units), after the step.
-        dh: (B, units), gradient of the next h.
-        dc: (B, units), gradient of the next c except through h; overwritten
-            by that of c, if there is a forget gate.
+        terms: (B, units) each: their sum, of one or two, is the gradient of
+            the next h.
+        is_last: The last step: the next c has no gradient except through h.
+        dc: (B, units), otherwise that gradient; overwritten by that of c.
         dz: (B, 4 units) or (B, 3 units), gradient of the sums, written.
-        buffer: (B, units), scratch.
-        slopes: (3, B, units), scratch.
+        buffers: (B, units), (B, units) and (3, B, units), scratch.
 
     """
+    buffer, dh, slopes = buffers
+    dh = _sum(terms, dh)
+    if is_last:
+        dc[...] = 0
     i, o, a = z[-3:]
     *d_sigmoids, da = dz.reshape(len(dz), len(z), -1).swapaxes(0, 1)
     _slope_of_tanh(tanh_c, buffer)
@@ -105,6 +212,25 @@ def lstm_backward(z: Array, c: Array, tanh_c: Array, dh: Array, dc: Array,
 def _slope_of_tanh(y, out):
     numpy.multiply(y, y, out=out)
     numpy.subtract(1, out, out=out)
+
+
+def mean_sums(inputs: Array, b: Optional[Array], hidden: Optional[Array],
+              W: Array, sums: Array) -> None:
+    """Sums of the policy's mean, with its hidden layer if it has one.
+
+    Args:
+        inputs: (B, width): the hidden layer without bias, overwritten; or,
+            without a hidden layer, the state.
+        b: (width,), bias of the hidden layer, or None.
+        hidden: (B, width), written: the hidden layer; or None.
+        W: (2, width).
+        sums: (B, MEAN_PARTS, 2), written, see :class:`Policy`.
+
+    """
+    if b is not None:
+        rectify(inputs, b, hidden)
+        inputs = hidden
+    dot(inputs, W.T, out=sums[:, 0])
 
 
 def sample_location(z: Array, b: Array, noise: Array, std: float,

@@ -9,6 +9,7 @@ from ram.config import Config
 from ram.errors import RamError
 from ram.fast import batch_kernels
 from ram.fast.fused import fused_problem
+from ram.fast.products import has_tf32
 
 # From the fastest to the most general.
 ENGINES = ('device', 'fused', 'links')
@@ -22,14 +23,17 @@ class Engine(NamedTuple):
             heads and loss are one function of that graph. ``device``: an
             iteration stays on the GPU.
         reason: Why none of the faster ones applies; empty if there is none.
+        tf32: Whether products of float32 use TF32.
 
     """
 
     name: str
     reason: str
+    tf32: bool = False
 
     def __str__(self):
-        return self.name + (f' ({self.reason})' if self.reason else '')
+        return (self.name + (', TF32' if self.tf32 else '')
+                + (f' ({self.reason})' if self.reason else ''))
 
 
 def select_engine(config: Config, model: chainer.Chain,
@@ -57,7 +61,9 @@ def select_engine(config: Config, model: chainer.Chain,
     faster = ENGINES[:ENGINES.index(wanted)]
     reasons = [f'{name}: {problems[name]}' for name in faster
                if problems[name]]
-    return Engine(wanted, '; '.join(dict.fromkeys(reasons)))
+    tf32 = (config.training.tf32 and wanted != 'links'
+            and device.xp is not numpy and has_tf32(device.device.id))
+    return Engine(wanted, '; '.join(dict.fromkeys(reasons)), tf32)
 
 
 def _device_problem(config, device):

@@ -96,7 +96,7 @@ class FusedLoss(chainer.FunctionNode):
             sampled, xp.empty_like(sampled),
             xp.zeros((T - 1, batch, 2), dtype),
             xp.empty((T, batch, weights.action_W.shape[1]), dtype))
-        packed = pack_weights(weights, config)
+        packed = pack_weights(self._workspace, weights, config)
         recurrence.forward(xp, self._workspace, images, self._noise,
                            *self.rollout, weights, packed, config)
         return packed
@@ -123,19 +123,20 @@ class FusedLoss(chainer.FunctionNode):
         weights = Weights(*inputs)
         _, _, means, states = self.rollout
         xp = chainer.backend.get_array_module(states)
-        d_means = found.d_means if (
-            self._objective.reinforce_weight
-            or self._objective.border_weight) else None
+        d_sums = None
+        if (self._objective.reinforce_weight
+                or self._objective.border_weight):
+            d_sums = found.d_means
+            if self._config.squash:
+                d_sums = d_sums * (1 - means * means)
         # Arrays of their own: MPI takes no views.
         grads = {
             name: xp.empty_like(w) for name, w in zip(Weights._fields, inputs)
             if name not in LOCATION_WEIGHTS
-            or recurrence.trains_location(self._config, d_means)}
+            or recurrence.trains_location(self._config, d_sums)}
         d_last = heads.backward(found, states, weights, grads)
-        recurrence.backward(
-            xp, self._workspace, means, states, d_means,
-            [None] * len(means) + [d_last], weights, self._packed,
-            self._config, grads)
+        recurrence.backward(self._workspace, states, d_sums, d_last, weights,
+                            self._packed, self._config, grads)
         self._release()
         return tuple(chainer.Variable(grads[name]) if name in grads else None
                      for name in Weights._fields[:len(inputs)])

@@ -9,6 +9,7 @@ from typing import Dict, NamedTuple
 import chainer
 
 from ram.devices import Array
+from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import Weights
 from ram.losses import HybridLoss, Objective
 
@@ -49,8 +50,11 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
     """
     xp = chainer.backend.get_array_module(states)
     batch, rows = len(labels), xp.arange(len(labels))
-    logits = xp.dot(states[-1], weights.action_W.T) + weights.action_b
-    baselines = xp.dot(_before_last(states), weights.value_W.T)
+    logits = dot(states[-1], weights.action_W.T,
+                 xp.empty((batch, len(weights.action_W)), states.dtype))
+    logits += weights.action_b
+    baselines = dot(_before_last(states), weights.value_W.T,
+                    xp.empty((means.shape[0] * batch, 1), states.dtype))
     baselines += weights.value_b
     baselines = baselines.reshape(means.shape[:2])
     log_p = logits - logits.max(axis=1, keepdims=True)
@@ -100,9 +104,9 @@ def backward(found: LossGradients, states: Array, weights: Weights,
             ('action', found.d_logits, states[-1]),
             ('value', found.d_baselines.reshape(-1, 1),
              _before_last(states))):
-        xp.dot(d.T, inputs, out=grads[f'{name}_W'])
-        d.sum(axis=0, out=grads[f'{name}_b'])
-    return xp.dot(found.d_logits, weights.action_W)
+        dot(d.T, inputs, out=grads[f'{name}_W'])
+        sum_rows(d, out=grads[f'{name}_b'])
+    return dot(found.d_logits, weights.action_W, xp.empty_like(states[-1]))
 
 
 def _before_last(states):

@@ -9,7 +9,11 @@ that is reused for every batch.
 
 from typing import Any, Dict, Optional
 
+import numpy
+
 from ram.devices import Array
+from ram.fast.elementwise import Policy
+from ram.fast.products import dot, sum_rows
 from ram.fast.workspace import (
     PackedWeights,
     RolloutConfig,
@@ -18,7 +22,6 @@ from ram.fast.workspace import (
     gate_major,
     interleaved,
 )
-from ram.functions.glimpse import glimpse
 
 
 def forward(xp: Any, ws: Workspace, images: Array, noise: Array,
@@ -44,78 +47,72 @@ def forward(xp: Any, ws: Workspace, images: Array, noise: Array,
     """
     ops = ws.ops
     what, g = ws.pre_what.shape[1], ws.pre_g.shape[1]
-    out_b = weights.what_out_b + weights.where_out_b
+    images = xp.ascontiguousarray(images)
     table = ws.table(images) if config.scales > 1 else None
+    policy = None
     for t in range(config.glimpses):
-        clipped, encoded, x, z = ws.clipped[t], ws.encoded[t], ws.x[t], ws.z[t]
-        ops.encode_location(sampled[t], weights.where_W, weights.where_b,
-                            clipped, locations[t], ws.pre_where,
-                            encoded[:, what:])
-        glimpse(images, clipped, config.size, config.scales, config.factor,
-                table, out=ws.retina[t])
+        clipped, encoded, x = ws.clipped[t], ws.encoded[t], ws.x[t]
+        ops.look(images, table, config.factor, policy, sampled[t],
+                 weights.where_W, weights.where_b, clipped, locations[t],
+                 ws.pre_where, encoded[:, what:], ws.retina[t])
         retina = ws.retina[t].reshape(len(images), -1)
-        xp.dot(retina, weights.what_W.T, out=ws.pre_what)
+        dot(retina, weights.what_W.T, out=ws.pre_what)
         ops.rectify(ws.pre_what, weights.what_b, encoded[:, :what])
-        xp.dot(encoded, packed.out_W.T, out=ws.pre_g)
-        ops.rectify(ws.pre_g, out_b, x[:, :g])
-        core_x, W, b = x, packed.core_W, packed.core_b
-        if t == 0:  # the first state is zero
-            core_x, W, b = x[:, :g], W[ws.start_row:, :g], b[ws.start_row:]
-        _gate_products(xp, core_x, W, z, ops.GATE_MAJOR)
+        dot(encoded, packed.out_W.T, out=ws.pre_g)
+        ops.rectify(ws.pre_g, packed.out_b, x[:, :g])
         last = t + 1 == config.glimpses
         outs = [states[t]] if last else [states[t], ws.x[t + 1][:, g:]]
-        if config.lstm:
-            ops.lstm(z, b, ws.c[t], ws.c[t + 1], ws.tanh_c[t], ws.buffer,
-                     *outs)
-        else:
-            ops.rectify(z[0], b, *outs)
-        if not last:
-            _next_location(xp, ws, t, noise, sampled, means, states[t],
-                           weights, config)
+        _step(ws, t, g, packed, config, outs)
+        if not last and config.learned:
+            policy = _policy(ws, t, states[t], noise, means, weights, config)
+        elif not last:
+            sampled[t + 1] = noise[t]
 
 
-def _gate_products(xp, x, W, z, is_gate_major):
-    """z = x W^T, where z is (gates, B, units), gate-major or row by row."""
-    if is_gate_major:
+def _step(ws, t, g, packed, config, outs):
+    """A step of the core: the next state, into each of ``outs``."""
+    ops, z, x, W, b = ws.ops, ws.z[t], ws.x[t], packed.core_W, packed.core_b
+    if t == 0:  # the first state is zero
+        x, W, b = x[:, :g], W[ws.start_row:, :g], b[ws.start_row:]
+    if config.lstm and ops.GATE_MAJOR:
         for sums, rows in zip(z, gate_major(W, len(z))):
-            xp.dot(x, rows.T, out=sums)
+            dot(x, rows.T, out=sums)
     else:
-        xp.dot(x, W.T, out=z.swapaxes(0, 1).reshape(len(x), -1))
+        dot(x, W.T, out=z)
+    if config.lstm:
+        ops.lstm(z, b, ws.c[t] if t else None, ws.c[t + 1], ws.tanh_c[t],
+                 ws.buffer, *outs)
+    else:
+        ops.rectify(z, b, *outs)
 
 
-def _next_location(xp, ws, t, noise, sampled, means, h, weights, config):
-    """Samples location t + 1 from the policy in state h."""
-    ops = ws.ops
-    if not config.learned:
-        sampled[t + 1] = noise[t]
-        return
+def _policy(ws, t, h, noise, means, weights, config):
+    """The policy of location t + 1, in state h."""
+    b = hidden = None
     if weights.hidden_W is not None:
-        xp.dot(h, weights.hidden_W.T, out=ws.pre_hidden)
-        ops.rectify(ws.pre_hidden, weights.hidden_b, ws.hidden[t])
-        h = ws.hidden[t]
-    xp.dot(h, weights.mean_W.T, out=ws.pre_mean)
-    ops.sample_location(ws.pre_mean, weights.mean_b, noise[t], config.std,
-                        config.squash, means[t], sampled[t + 1])
+        h = dot(h, weights.hidden_W.T, out=ws.pre_hidden)
+        b, hidden = weights.hidden_b, ws.hidden[t]
+    ws.ops.mean_sums(h, b, hidden, weights.mean_W, ws.mean_sums)
+    return Policy(ws.mean_sums, weights.mean_b, noise[t], config.std,
+                  config.squash, means[t])
 
 
-def trains_location(config: RolloutConfig, d_means: Optional[Array]) -> bool:
+def trains_location(config: RolloutConfig, d_sums: Optional[Array]) -> bool:
     """Whether the location network has a gradient."""
-    return config.learned and d_means is not None and config.glimpses > 1
+    return config.learned and d_sums is not None and config.glimpses > 1
 
 
-def backward(xp: Any, ws: Workspace, means: Array, states: Array,
-             d_means: Optional[Array], d_states: Any, weights: Weights,
-             packed: PackedWeights, config: RolloutConfig,
-             grads: Dict[str, Array]) -> None:
+def backward(ws: Workspace, states: Array, d_sums: Optional[Array],
+             d_last: Array, weights: Weights, packed: PackedWeights,
+             config: RolloutConfig, grads: Dict[str, Array]) -> None:
     """Writes the gradients of all weights of the recurrence.
 
     Args:
-        xp: NumPy or CuPy.
         ws: As :func:`forward` left it; parts of it are overwritten.
-        means: (T - 1, B, 2), by :func:`forward`.
-        states: (T, B, units), likewise.
-        d_means: (T - 1, B, 2), gradient of the means, or None.
-        d_states: T gradients (B, units) of the states; any may be None.
+        states: (T, B, units), by :func:`forward`.
+        d_sums: (T - 1, B, 2), gradient of the means before their tanh (if
+            they have one), or None.
+        d_last: (B, units), gradient of the last state.
         weights: Arrays.
         packed: The same, packed.
         config: The rollout.
@@ -126,45 +123,30 @@ def backward(xp: Any, ws: Workspace, means: Array, states: Array,
     """
     ops = ws.ops
     T, g = config.glimpses, ws.pre_g.shape[1]
-    through_means = trains_location(config, d_means)
+    through_means = trains_location(config, d_sums)
     if through_means:
-        _backward_location(xp, ws, means, states, d_means, weights, grads,
-                           config)
-    d_past = None
-    ws.dc[...] = 0
+        _backward_location(ws, states, d_sums, weights, grads, config)
+    terms = [d_last]
     for t in reversed(range(T)):
-        terms = [d for d in (d_states[t], d_past) if d is not None]
-        if through_means and config.reaches_core and t < T - 1:
-            terms.append(ws.d_states[t])
-        dh = _sum(xp, terms, ws.dh)
         dz = ws.dz[t] if t else ws.dz[0][:, ws.start_row:]
         if config.lstm:
-            ops.lstm_backward(ws.z[t], ws.c[t], ws.tanh_c[t], dh, ws.dc, dz,
-                              ws.buffer, ws.slopes)
+            ops.lstm_backward(ws.z[t], ws.c[t] if t else None, ws.tanh_c[t],
+                              terms, t + 1 == T, ws.dc, dz,
+                              (ws.buffer, ws.dh, ws.slopes))
         else:
-            ops.rectify_backward(dh, states[t], dz)
+            ops.rectify_backward(states[t], dz, *terms)
         if t == 0:  # the first state is zero
-            xp.dot(dz, packed.core_W[ws.start_row:, :g], out=ws.dg[0])
-            d = ws.dg[0]
-        else:
-            xp.dot(dz, packed.core_W, out=ws.dx)
-            d, d_past = ws.dx[:, :g], ws.dx[:, g:]
-        ops.rectify_backward(d, ws.x[t][:, :g], ws.dg[t])
-    _backward_core(xp, ws, grads)
-    _backward_glimpse(xp, ws, packed, grads)
-
-
-def _sum(xp, terms, buffer):
-    """The sum of arrays; in the buffer unless it is one of them."""
-    if len(terms) == 1:
-        return terms[0]
-    if not terms:
-        buffer[...] = 0
-        return buffer
-    xp.add(terms[0], terms[1], out=buffer)
-    for term in terms[2:]:
-        buffer += term
-    return buffer
+            dot(dz, packed.core_W[ws.start_row:, :g], out=ws.dx[0][:, :g])
+            break
+        dot(dz, packed.core_W, out=ws.dx[t])
+        terms = [ws.dx[t][:, g:]]
+        if through_means and config.reaches_core:
+            terms.append(ws.d_states[t - 1])
+    dg = _all_steps(ws.dg)
+    ops.rectify_backward(_all_steps(ws.x)[:, :g], dg,
+                         _all_steps(ws.dx)[:, :g])
+    _backward_core(ws, config, grads)
+    _backward_glimpse(ws, dg, packed, grads)
 
 
 def _all_steps(array):
@@ -172,72 +154,60 @@ def _all_steps(array):
     return array.reshape(array.shape[0] * array.shape[1], -1)
 
 
-def _backward_core(xp, ws, grads):
+def _backward_core(ws, config, grads):
     """The core's weights, all steps at once."""
     dz, x = _all_steps(ws.dz), _all_steps(ws.x)
+    d_W, d_b = grads['core_W'], grads['core_b']
+    if not ws.ops.GATE_MAJOR:
+        dot(dz.T, x, out=d_W)  # the first state is zero
+        sum_rows(dz, out=d_b)
+        return
     batch, g = ws.pre_g.shape
-    gates = dz.shape[1] // ws.buffer.shape[1]
-    d_W = grads['core_W']
+    gates = 4 if config.lstm else 1
     parts = [(dz, x[:, :g], d_W[:, :g])]
-    if len(dz) > batch:  # the first state is zero
+    if len(dz) > batch:
         parts.append((dz[batch:], x[batch:, g:], d_W[:, g:]))
     else:
         d_W[:, g:] = 0
     for d, inputs, out in parts:
-        if ws.ops.GATE_MAJOR:  # a product can go into parts of rows
-            for rows, d_gate in zip(interleaved(out, gates),
-                                    gate_major(d.T, gates)):
-                xp.matmul(d_gate, inputs, out=rows)
-        else:
-            _interleave(out, xp.dot(d.T, inputs), gates)
-    _interleave(grads['core_b'], dz.sum(axis=0), gates)
+        for rows, d_gate in zip(interleaved(out, gates),
+                                gate_major(d.T, gates)):
+            dot(d_gate, inputs, out=rows)
+    sums = sum_rows(dz, out=numpy.empty_like(d_b))
+    for rows, gate in zip(interleaved(d_b, gates), gate_major(sums, gates)):
+        rows[...] = gate
 
 
-def _interleave(out, rows, gates):
-    """Writes gate-major rows in Chainer's interleaved order."""
-    for target, gate in zip(interleaved(out, gates), gate_major(rows, gates)):
-        target[...] = gate
-
-
-def _backward_glimpse(xp, ws, packed, grads):
+def _backward_glimpse(ws, dg, packed, grads):
     """The glimpse network, all steps at once."""
     what = ws.pre_what.shape[1]
-    dg, encoded = _all_steps(ws.dg), _all_steps(ws.encoded)
-    d_out = xp.dot(dg.T, encoded)
-    grads['what_out_W'][...] = d_out[:, :what]
-    grads['where_out_W'][...] = d_out[:, what:]
-    dg.sum(axis=0, out=grads['what_out_b'])
+    encoded, d_encoded = _all_steps(ws.encoded), _all_steps(ws.d_encoded)
+    ws.ops.dot_parts(dg.T, encoded, grads['what_out_W'], grads['where_out_W'])
+    sum_rows(dg, out=grads['what_out_b'])
     grads['where_out_b'][...] = grads['what_out_b']
-    d_encoded = _all_steps(ws.d_encoded)
-    xp.dot(dg, packed.out_W, out=d_encoded)
-    ws.ops.rectify_backward(d_encoded, encoded, d_encoded)
-    xp.dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
-    xp.dot(d_encoded[:, what:].T, _all_steps(ws.clipped),
-           out=grads['where_W'])
-    d_b = d_encoded.sum(axis=0)
-    grads['what_b'][...] = d_b[:what]
-    grads['where_b'][...] = d_b[what:]
+    dot(dg, packed.out_W, out=d_encoded)
+    ws.ops.rectify_backward(encoded, d_encoded, d_encoded)
+    dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
+    dot(d_encoded[:, what:].T, _all_steps(ws.clipped), out=grads['where_W'])
+    ws.ops.sum_parts(d_encoded, grads['what_b'], grads['where_b'])
 
 
-def _backward_location(xp, ws, means, states, d_means, weights, grads,
-                       config):
+def _backward_location(ws, states, d_sums, weights, grads, config):
     """The location network, all steps at once: they are independent."""
-    d = d_means.reshape(-1, 2)
-    if config.squash:
-        d = (d_means * (1 - means * means)).reshape(-1, 2)
+    d = d_sums.reshape(-1, 2)
     states, d_states = _all_steps(states[:-1]), _all_steps(ws.d_states)
     has_hidden = weights.hidden_W is not None
     inputs, W = states, weights.mean_W
     if has_hidden:
         inputs = _all_steps(ws.hidden)
-    xp.dot(d.T, inputs, out=grads['mean_W'])
-    d.sum(axis=0, out=grads['mean_b'])
+    dot(d.T, inputs, out=grads['mean_W'])
+    sum_rows(d, out=grads['mean_b'])
     if has_hidden:
         d_hidden = _all_steps(ws.d_hidden)
-        xp.dot(d, W, out=d_hidden)
-        ws.ops.rectify_backward(d_hidden, inputs, d_hidden)
-        xp.dot(d_hidden.T, states, out=grads['hidden_W'])
-        d_hidden.sum(axis=0, out=grads['hidden_b'])
+        dot(d, W, out=d_hidden)
+        ws.ops.rectify_backward(inputs, d_hidden, d_hidden)
+        dot(d_hidden.T, states, out=grads['hidden_W'])
+        sum_rows(d_hidden, out=grads['hidden_b'])
         d, W = d_hidden, weights.hidden_W
     if config.reaches_core:
-        xp.dot(d, W, out=d_states)
+        dot(d, W, out=d_states)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-import chainer
 import numpy
 
 from ram import links
 from ram.devices import Array
 from ram.fast import elementwise, kernels
-from ram.functions.glimpse import summed_area_table
 from ram.models.ram import RAM
 
 
@@ -105,33 +103,33 @@ class PackedWeights(NamedTuple):
     """Weights as the products take them.
 
     Attributes:
-        core_W: Rows of the core, gate-major: forget, input and output gate,
-            cell input.
+        core_W: Rows of the core; on the CPU gate-major: forget, input and
+            output gate, cell input.
         core_b: Likewise.
         out_W: (g, what + where): what_out_W and where_out_W side by side.
+        out_b: (g,): what_out_b + where_out_b.
 
     """
 
     core_W: Array
     core_b: Array
     out_W: Array
+    out_b: Array
 
 
-def pack_weights(weights: Weights, config: RolloutConfig) -> PackedWeights:
+def pack_weights(ws: Workspace, weights: Weights,
+                 config: RolloutConfig) -> PackedWeights:
     """Packs the weights for the forward and the backward pass."""
-    xp = chainer.backend.get_array_module(weights.core_W)
-    what, where = weights.what_out_W, weights.where_out_W
-    out = xp.empty((len(what), what.shape[1] + where.shape[1]), what.dtype)
-    out[:, :what.shape[1]] = what
-    out[:, what.shape[1]:] = where
+    ws.ops.join(weights.what_out_W, weights.where_out_W, weights.what_out_b,
+                weights.where_out_b, ws.out_W, ws.out_b)
     core = [weights.core_W, weights.core_b]
-    if config.lstm:
+    if config.lstm and ws.ops.GATE_MAJOR:
         for i, rows in enumerate(core):
-            core[i] = xp.empty_like(rows)
+            core[i] = numpy.empty_like(rows)
             for gate, values in zip(gate_major(core[i], 4),
                                     interleaved(rows, 4)):
                 gate[...] = values
-    return PackedWeights(*core, out)
+    return PackedWeights(*core, ws.out_W, ws.out_b)
 
 
 def interleaved(rows: Array, gates: int) -> List[Array]:
@@ -183,25 +181,24 @@ class Workspace:
         self.encoded = make(T, B, what + where)  # h_g and h_l
         # g_t and h_{t-1}; like c, the latter is not read in the first step.
         self.x = make(T, B, g + units)
-        # The first step has nothing to forget and skips the forget gate: the
-        # rows of its core begin at start_row.
-        self.start_row = units if config.lstm else 0
-        self.z = []
-        for t in range(T):
-            count = gates - 1 if config.lstm and t == 0 else gates
-            self.z.append(make(count, B, units)
-                          if self.ops.GATE_MAJOR
-                          else make(B, count, units).swapaxes(0, 1))
+        self.x[0][:, g:] = 0
+        # The first step has nothing to forget. With gate-major rows it skips
+        # the forget gate: the rows of its core begin at start_row.
+        by_gate = config.lstm and self.ops.GATE_MAJOR
+        self.start_row = units if by_gate else 0
+        self.z = ([make(3 if t == 0 else 4, B, units) for t in range(T)]
+                  if by_gate else make(T, B, gates * units))
         self.c, self.tanh_c = make(T + 1, B, units), make(T, B, units)
         self.hidden = make(T - 1, B, hidden)
         self.pre_what, self.pre_where = make(B, what), make(B, where)
         self.pre_g, self.pre_hidden = make(B, g), make(B, hidden)
-        self.pre_mean = make(B, 2)
+        self.mean_sums = make(B, self.ops.MEAN_PARTS, 2)
+        self.out_W, self.out_b = make(g, what + where), make(g)
         self.buffer = make(B, units)
         # Backward.
         self.dz = make(T, B, gates * units)
         self.dz[0, :, :self.start_row] = 0
-        self.dx, self.dg = make(B, g + units), make(T, B, g)
+        self.dx, self.dg = make(T, B, g + units), make(T, B, g)
         self.dc, self.dh = make(B, units), make(B, units)
         self.slopes = make(3 if config.lstm else 0, B, units)
         self.d_encoded = make(T, B, what + where)
@@ -210,11 +207,11 @@ class Workspace:
         self._table = None
 
     def table(self, images: Array) -> Array:
-        """:func:`summed_area_table`, in the memory of the last batch's."""
+        """The summed-area table, in the memory of the last batch's."""
         shape = tuple(numpy.add(images.shape, (0, 0, 1, 1)))
         if self._table is not None and self._table.shape != shape:
             self._table = None
-        self._table = summed_area_table(images, self._table)
+        self._table = self.ops.sum_up(images, self._table)
         return self._table
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ram.functions.cuda import launch
 
-SOURCE = r'''
+# For kernels that read patches.
+DEVICE = r'''
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
 
 // First row or column of a patch, as patch_start in glimpse.py has it, in the
@@ -25,6 +26,37 @@ __device__ long long clamp(long long i, long long end)
     return i < 0 ? 0 : i > end ? end : i;
 }
 
+// One of the k x C x g x g values of the retina of image b, read around (x, y).
+__device__ REAL read_patch(const REAL* images, const double* table, int b,
+                           int value, REAL x, REAL y, int channels,
+                           int height, int width, int size, int factor)
+{
+    int column = value % size, row = value / size % size;
+    int c = value / (size * size) % channels;
+    int scale = value / (size * size) / channels, step = 1;
+    for (int j = 0; j < scale; ++j) step *= factor;
+    long long top = patch_start(y, height, size * step);
+    long long left = patch_start(x, width, size * step);
+    long long plane = (long long)b * channels + c;
+    if (scale == 0) {
+        long long i = top + row, j = left + column;
+        bool inside = i >= 0 && i < height && j >= 0 && j < width;
+        return inside ? images[(plane * height + i) * width + j] : (REAL)0;
+    }
+    // Cells beyond the border shrink to nothing, which is zero padding.
+    long long y0 = clamp(top + row * step, height);
+    long long y1 = clamp(top + (row + 1) * step, height);
+    long long x0 = clamp(left + column * step, width);
+    long long x1 = clamp(left + (column + 1) * step, width);
+    const double* sums = table + plane * (height + 1) * (width + 1);
+    width += 1;
+    return (REAL)(((sums[y1 * width + x1] - sums[y0 * width + x1])
+                   - (sums[y1 * width + x0] - sums[y0 * width + x0]))
+                  / (double)(step * step));
+}
+'''
+
+SOURCE = DEVICE + r'''
 extern "C" {
 
 // The summed-area table: first the sums along each row, a thread for each row.
@@ -58,37 +90,15 @@ __global__ void sum_columns(int count, int height, int width, double* table)
 // A thread for each of the B x k x C x g x g values of the retina.
 __global__ void glimpse(int count, const REAL* images, const double* table,
                         const REAL* locations, int channels, int height,
-                        int width, int scales, int size, int factor,
+                        int width, int values, int size, int factor,
                         REAL* retina)
 {
-    int index = INDEX;
-    if (index >= count) return;
-    int column = index % size, row = index / size % size;
-    int rest = index / (size * size);
-    int c = rest % channels, scale = rest / channels % scales;
-    int b = rest / channels / scales;
-    int step = 1;
-    for (int j = 0; j < scale; ++j) step *= factor;
-    long long top = patch_start(locations[2 * b + 1], height, size * step);
-    long long left = patch_start(locations[2 * b], width, size * step);
-    long long plane = (long long)b * channels + c;
-    if (scale == 0) {
-        long long y = top + row, x = left + column;
-        bool inside = y >= 0 && y < height && x >= 0 && x < width;
-        retina[index] = inside ? images[(plane * height + y) * width + x]
-                               : (REAL)0;
-        return;
-    }
-    // Cells beyond the border shrink to nothing, which is zero padding.
-    long long y0 = clamp(top + row * step, height);
-    long long y1 = clamp(top + (row + 1) * step, height);
-    long long x0 = clamp(left + column * step, width);
-    long long x1 = clamp(left + (column + 1) * step, width);
-    const double* sums = table + plane * (height + 1) * (width + 1);
-    width += 1;
-    retina[index] = (REAL)(((sums[y1 * width + x1] - sums[y0 * width + x1])
-                            - (sums[y1 * width + x0] - sums[y0 * width + x0]))
-                           / (double)(step * step));
+    int i = INDEX;
+    if (i >= count) return;
+    int b = i / values;
+    retina[i] = read_patch(images, table, b, i % values, locations[2 * b],
+                           locations[2 * b + 1], channels, height, width,
+                           size, factor);
 }
 
 }
@@ -110,4 +120,4 @@ def glimpse(images: Any, locations: Any, factor: int, table: Any,
     _, channels, height, width = images.shape
     launch(SOURCE, 'glimpse', retina.size, images.dtype, images,
            retina if table is None else table, locations, channels, height,
-           width, retina.shape[1], retina.shape[-1], factor, retina)
+           width, retina[0].size, retina.shape[-1], factor, retina)

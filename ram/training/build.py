@@ -94,10 +94,10 @@ def build_trainer(config: Config, splits: Splits, out: str,
     rate, std, average = _schedules(optimizer, model, config, engine)
     if engine.name == 'device':
         updater = _device_updater(iterator, optimizer, splits, config, ranks,
-                                  average, rate, std)
+                                  average, rate, std, engine.tf32)
     else:
         updater = _updater(iterator, optimizer, device, config.training.clip,
-                           ranks, pool)
+                           ranks, pool, engine.tf32)
 
     measured = model if average is None else average.model
     best = SaveBest(measured, config, writes=ranks.rank == 0)
@@ -151,7 +151,19 @@ def _flat_chain(chain, config, engine, ranks):
     return FlatChain(chain), None
 
 
-def _updater(iterator, optimizer, device, clip, ranks, pool):
+class _Updater(training.updaters.StandardUpdater):
+    """Chainer's updater, whose products may use TF32."""
+
+    def __init__(self, *args, tf32, **options):
+        super().__init__(*args, **options)
+        self._tf32 = tf32
+
+    def update_core(self):
+        with chainer.using_config('tf32', self._tf32):
+            super().update_core()
+
+
+def _updater(iterator, optimizer, device, clip, ranks, pool, tf32):
     """Chainer's updater, with the hooks that work on the gradients."""
     optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
     if pool is not None:
@@ -160,13 +172,13 @@ def _updater(iterator, optimizer, device, clip, ranks, pool):
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    return training.updaters.StandardUpdater(
+    return _Updater(
         iterator, optimizer, device=device, converter=_send,
-        loss_func=None if pool is None else pool.loss)
+        loss_func=None if pool is None else pool.loss, tf32=tf32)
 
 
 def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,
-                    std):
+                    std, tf32):
     """The updater of the engine ``device``."""
     chain = optimizer.target.chain
     run = iteration = DeviceIteration(
@@ -180,7 +192,8 @@ def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,
         run = CudaGraphRunner(iteration, config.training.cuda_graph == 'auto'
                               and ranks.size == 1)
     return DeviceUpdater(iterator, optimizer, iteration, run, rate.at,
-                         std.at if std else lambda epoch: chain.model.std)
+                         std.at if std else lambda epoch: chain.model.std,
+                         tf32)
 
 
 def _extend_with_reports(trainer, stream, model, images, labels, config,

@@ -46,7 +46,8 @@ def write_versions(out: str, device: chainer.backend.Device,
 
     """
     path = os.path.join(out, 'versions.json')
-    entry = dict(versions(device), engine=str(engine), processes=ranks.size,
+    entry = dict(versions(device), engine=str(engine), tf32=engine.tf32,
+                 processes=ranks.size,
                  command=' '.join(sys.argv),
                  started=time.strftime('%Y-%m-%d %H:%M:%S %z'))
     if resumed:

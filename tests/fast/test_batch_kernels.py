@@ -47,8 +47,8 @@ SCALES = numpy.array([9, 9, 0.5])
 def samples(size, normal, dtype='float32', stream=7, first_block=3,
             counter=COUNTER, key=KEY):
     out = numpy.full(size, numpy.nan, dtype)
-    batch_kernels.sample(counter, key, stream, first_block, normal,
-                   SCALES.astype(dtype), out)
+    batch_kernels.sample(counter, key, SCALES.astype(dtype), [
+        batch_kernels.Draw(stream, first_block, normal, out)])
     return out
 
 
@@ -68,6 +68,17 @@ def test_sample_equals_philox(dtype, size):
                                   **close)
     numpy.testing.assert_allclose(samples(size, True, dtype), normal[:size],
                                   **close)
+
+
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_sample_of_several_arrays_equals_each_alone(count):
+    draws = [batch_kernels.Draw(stream, first, normal, numpy.zeros(size, 'f'))
+             for stream, first, normal, size in (
+                 (7, 0, True, 5), (8, 2, False, 8), (7, 9, True, 3))][:count]
+    batch_kernels.sample(COUNTER, KEY, SCALES.astype('f'), draws)
+    for stream, first, normal, out in draws:
+        numpy.testing.assert_array_equal(out, samples(
+            len(out), normal, stream=stream, first_block=first))
 
 
 def test_sample_is_uniform_or_normal():
@@ -118,12 +129,13 @@ def make_batch(data, batch, dtype='float32', counter=COUNTER):
     patches = data.clutter if data.variant == 'cluttered' else 0
     windows = numpy.full((batch, patches + 1, batch_kernels.WINDOW), -99,
                          'int32')
-    labels = numpy.full(batch, -99, 'int32')
+    labels, now = numpy.full(batch, -99, 'int32'), numpy.zeros(2, 'int64')
     maps = rng.uniform(-1, 1, (batch, 4)).astype(dtype)
     canvases = numpy.full((batch, data.channels) + data.canvas_size,
                           numpy.nan, dtype)
     batch_kernels.sample_windows(counter, KEY, 7, order, split, data, windows,
-                                 labels)
+                                 labels, now)
+    assert now.tolist() == counter.tolist()
     batch_kernels.compose_canvases(split, data, windows, maps, canvases)
     return split, order, windows, labels, maps, canvases
 

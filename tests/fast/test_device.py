@@ -1,10 +1,12 @@
 """Training that stays on a GPU, its kernels run as C++ (see conftest.py)."""
 
 import copy
+import json
 
 import chainer
 import numpy
 import pytest
+from chainer.training.updaters import StandardUpdater
 from training_runs import (
     arrays_of,
     assert_same_run,
@@ -17,7 +19,7 @@ from ram.config import config_from_dict
 from ram.data.batches import BatchIterator
 from ram.data.splits import Split
 from ram.errors import RamError
-from ram.fast import kernels, workspace
+from ram.fast import kernels, products, workspace
 from ram.fast.device import DeviceUpdater
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.engine import Engine
@@ -272,6 +274,33 @@ def test_training_on_device_learns(device_engine, tmp_path):
                           'glimpse_units': 64, 'glimpse_size': 12},
                          train_images=1100)
     assert train(config, tmp_path / 'run').error < 60  # 90 by guessing
+
+
+@pytest.mark.usefixtures('no_figures')
+@pytest.mark.parametrize('engine', ['device', 'fused'])
+@pytest.mark.parametrize('tf32', [True, False])
+def test_only_training_uses_tf32(kernels_as_cpp, tmp_path, monkeypatch,
+                                 engine, tf32):
+    monkeypatch.setattr(build, 'select_engine',
+                        lambda *args: Engine(engine, '', tf32))
+    seen, updating = {True: set(), False: set()}, []
+    products_of, update = products.products_of, StandardUpdater.update
+
+    def record(array):
+        seen[bool(updating)].add(getattr(chainer.config, 'tf32', False))
+        return products_of(array)
+
+    def record_update(self):
+        updating.append(True)
+        update(self)
+        updating.clear()
+
+    monkeypatch.setattr(StandardUpdater, 'update', record_update)
+    monkeypatch.setattr(products, 'products_of', record)
+    train(small(), tmp_path / 'run')
+    assert seen == {True: {tf32}, False: {False}}
+    with open(tmp_path / 'run' / 'versions.json') as file:
+        assert json.load(file)['tf32'] is tf32
 
 
 def test_the_iteration_of_a_loss_not_finite_is_reported(device_engine,

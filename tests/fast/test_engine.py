@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import chainer
 import numpy
 import pytest
@@ -16,6 +18,17 @@ class Gpu:
     """All that is asked of a device."""
 
     xp = None
+    device = SimpleNamespace(id=0)
+
+
+@pytest.fixture(autouse=True)
+def has_tf32(monkeypatch):
+    """Whether the GPU has TF32: no, unless a test sets it."""
+    def set_to(has):
+        monkeypatch.setattr('ram.fast.engine.has_tf32', lambda device: has)
+
+    set_to(False)
+    return set_to
 
 
 class OwnAction(links.ActionNetwork):
@@ -46,6 +59,19 @@ def select(engine='auto', device=CPU, own=None, model=None, **training):
 def test_select_engine_takes_the_fastest_and_says_why_not_faster(kwargs,
                                                                  wanted):
     assert str(select(**kwargs)) == wanted
+
+
+@pytest.mark.parametrize('kwargs,wanted', [
+    (dict(device=Gpu), 'device, TF32'),
+    (dict(device=Gpu, engine='fused'), 'fused, TF32'),
+    (dict(device=Gpu, tf32=False), 'device'),
+    (dict(device=Gpu, engine='links'), 'links'),
+    (dict(), 'fused (device: no GPU)')])
+def test_training_uses_tf32_where_a_gpu_has_it(has_tf32, kwargs, wanted):
+    has_tf32(True)
+    engine = select(**kwargs)
+    assert str(engine) == wanted
+    assert engine.tf32 == ('TF32' in wanted)
 
 
 @pytest.mark.parametrize('kwargs,wanted', [

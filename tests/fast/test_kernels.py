@@ -49,60 +49,185 @@ def test_kernels_compile_as_cuda(tmp_path, source, real):
         assert f'.entry {name}(' in ptx
 
 
-def assert_same(name, arrays, written, dtype):
-    """Runs both forms on copies and compares what they wrote.
+def run_both(name, arguments, dtype):
+    """Runs both forms on copies; gives all arguments after each.
 
     An argument may be (array, slice): a part of the rows of a wider one.
     """
     results = []
     for module in (elementwise, kernels):
-        copies = [a[0].copy()[:, a[1]] if isinstance(a, tuple)
-                  else a.copy('K') if isinstance(a, numpy.ndarray) else a
-                  for a in arrays]
+        def copied(a, parts=module.MEAN_PARTS):
+            if isinstance(a, tuple) and isinstance(a[-1], slice):
+                return a[0].copy()[:, a[1]]
+            if isinstance(a, tuple):
+                return type(a)(*map(copied, a))
+            return a.copy('K') if isinstance(a, numpy.ndarray) else a
+
+        copies = [copied(a) for a in arguments]
         getattr(module, name)(*copies)
-        results.append([copies[i] for i in written])
-    for a, b in zip(*results):
+        results.append(copies)
+    return results
+
+
+def assert_same(name, arguments, written, dtype):
+    """Compares what both forms wrote into some of their arguments."""
+    one, two = run_both(name, arguments, dtype)
+    for i in written:
         numpy.testing.assert_allclose(
-            a, b, rtol=0, atol=2e-6 if dtype == 'float32' else 1e-13)
+            one[i], two[i], rtol=0, atol=2e-6 if dtype == 'float32' else 1e-13)
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('seed', range(4))
-def test_kernels_equal_numpy(kernels_as_cpp, dtype, seed):
-    rng = numpy.random.default_rng(seed)
-    batch, units = (int(n) for n in rng.integers(1, 40, size=2))
+@pytest.fixture(params=['float32', 'float64'])
+def dtype(request):
+    return request.param
 
-    def normal(*shape):
-        return rng.standard_normal(shape).astype(dtype)
 
-    def part(width):
-        return normal(batch, width + 5), slice(3, 3 + width)
+@pytest.fixture(params=range(4))
+def rng(request):
+    return numpy.random.default_rng(request.param)
 
-    assert_same('rectify', [normal(batch, units), normal(units), part(units)],
-                [2], dtype)
-    assert_same('rectify', [normal(batch, units), normal(units),
-                            normal(batch, units), part(units)], [2, 3], dtype)
-    assert_same('rectify_backward',
-                [part(units), part(units), normal(batch, units)], [2], dtype)
-    # Gate-major, as on a CPU, and row by row, as on a GPU.
-    for z in (normal(4, batch, units), normal(batch, 4, units).swapaxes(0, 1),
-              normal(3, batch, units), normal(batch, 3, units).swapaxes(0, 1)):
-        assert_same('lstm', [
-            z, normal(len(z) * units), normal(batch, units),
-            normal(batch, units), normal(batch, units), normal(batch, units),
-            normal(batch, units), part(units)], [0, 3, 4, 6, 7], dtype)
-        assert_same('lstm_backward', [
-            abs(numpy.tanh(z)), normal(batch, units),
-            numpy.tanh(normal(batch, units)), part(units),
-            normal(batch, units), part(len(z) * units), normal(batch, units),
-            normal(3, batch, units)], [4, 5][4 - len(z):], dtype)
-    assert_same('sample_location', [
-        normal(batch, 2), normal(2), normal(batch, 2), 0.3, batch % 2 == 0,
-        normal(batch, 2), normal(batch, 2)], [5, 6], dtype)
-    assert_same('encode_location', [
-        2 * normal(batch, 2), normal(units, 2), normal(units),
-        normal(batch, 2), normal(batch, 2), normal(batch, units),
-        part(units)], [3, 4, 6], dtype)
+
+def sizes(rng):
+    return (int(n) for n in rng.integers(1, 40, size=2))
+
+
+def normal(rng, dtype):
+    return lambda *shape: rng.standard_normal(shape).astype(dtype)
+
+
+def part(rng, dtype):
+    """(B, width) arrays that are parts of rows."""
+    return lambda batch, width: (
+        rng.standard_normal((batch, width + 5)).astype(dtype),
+        slice(3, 3 + width))
+
+
+def test_rectifier_kernels_equal_numpy(kernels_as_cpp, rng, dtype):
+    batch, units = sizes(rng)
+    array, rows = normal(rng, dtype), part(rng, dtype)
+    z, b = array(batch, units), array(units)
+    assert_same('rectify', [z, b, rows(batch, units)], [2], dtype)
+    assert_same('rectify', [z, b, array(batch, units), rows(batch, units)],
+                [2, 3], dtype)
+    for terms in (1, 2):
+        assert_same('rectify_backward', [
+            rows(batch, units), array(batch, units),
+            *(rows(batch, units) for _ in range(terms))], [1], dtype)
+    assert_same('join', [array(units, batch), array(units, 3), array(units),
+                         array(units), array(units, batch + 3),
+                         array(units)], [4, 5], dtype)
+    assert_same('dot_parts', [array(5, batch), array(batch, units + 2),
+                              array(5, units), array(5, 2)], [2, 3], dtype)
+    assert_same('sum_parts', [array(batch, units + 2), array(units),
+                              array(2)], [1, 2], dtype)
+
+
+def interleaved_gates(z, units):
+    """Gate-major sums (f, i, o, a) in the order of the kernels: a, i, f, o."""
+    if len(z) == 3:
+        z = numpy.concatenate([numpy.full_like(z[:1], 0.5), z])
+    return numpy.ascontiguousarray(
+        z[[3, 1, 0, 2]].transpose(1, 2, 0)).reshape(-1, 4 * units)
+
+
+@pytest.mark.parametrize('gates', [3, 4])
+@pytest.mark.parametrize('terms', [1, 2])
+@pytest.mark.parametrize('is_last', [True, False])
+def test_lstm_kernels_equal_numpy(kernels_as_cpp, rng, dtype, gates, terms,
+                                  is_last):
+    batch, units = sizes(rng)
+    array = normal(rng, dtype)
+    z, b = array(gates, batch, units), array(gates, 1, units)
+    c = array(batch, units) if gates == 4 else None
+    done = []
+    for module, sums, bias in (
+            (elementwise, z.copy(), b.ravel()),
+            (kernels, interleaved_gates(z, units),
+             interleaved_gates(b, units)[0])):
+        next_c, tanh_c, h, copy = (numpy.empty((batch, units), dtype)
+                                   for _ in range(4))
+        wide = numpy.empty((batch, units + 3), dtype)
+        module.lstm(sums, bias, c, next_c, tanh_c, copy, h, wide[:, 2:-1])
+        by_kernel = module is kernels
+        done.append([next_c, tanh_c, h, wide[:, 2:-1],
+                     sums if by_kernel else interleaved_gates(sums, units)])
+    if gates == 3:  # the forget gate is not used
+        for arrays in done:
+            arrays[-1] = arrays[-1].reshape(batch, units, 4)[..., [0, 1, 3]]
+    tolerance = 2e-6 if dtype == 'float32' else 1e-13
+    for one, two in zip(*done):
+        numpy.testing.assert_allclose(one, two, rtol=0, atol=tolerance)
+
+    z = abs(numpy.tanh(z))
+    tanh_c, dc = numpy.tanh(array(batch, units)), array(batch, units)
+    dh = [array(batch, units + 2)[:, 1:-1] for _ in range(terms)]
+    done = []
+    for module in (elementwise, kernels):
+        by_kernel = module is kernels
+        dz = numpy.empty((batch, (4 if by_kernel else gates) * units), dtype)
+        d_before = numpy.full_like(dc, numpy.nan) if is_last else dc.copy()
+        module.lstm_backward(
+            interleaved_gates(z, units) if by_kernel else z.copy(), c, tanh_c,
+            dh, is_last, d_before, dz, (
+                numpy.empty((batch, units), dtype),
+                numpy.empty((batch, units), dtype),
+                numpy.empty((3, batch, units), dtype)))
+        if not by_kernel:
+            dz = dz.reshape(batch, gates, units).swapaxes(0, 1)
+            if gates == 3:
+                dz = numpy.concatenate([numpy.zeros_like(dz[:1]), dz])
+            dz = interleaved_gates(dz, units)
+        # Nothing reads the gradient of c before the first step.
+        done.append([dz] + ([d_before] if gates == 4 else []))
+    for one, two in zip(*done):
+        numpy.testing.assert_allclose(one, two, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('is_given', [True, False])
+@pytest.mark.parametrize('scales', [1, 2])
+@pytest.mark.parametrize('has_hidden', [True, False])
+def test_look_and_mean_kernels_equal_numpy(kernels_as_cpp, rng, dtype,
+                                           is_given, scales, has_hidden):
+    batch, units = sizes(rng)
+    array, rows = normal(rng, dtype), part(rng, dtype)
+    inputs, W = array(batch, units), array(2, units)
+    bias = array(units) if has_hidden else None
+    sums = []
+    hidden = []
+    for module in (elementwise, kernels):
+        sums.append(numpy.full((batch, module.MEAN_PARTS, 2), 7, dtype))
+        hidden.append(numpy.zeros((batch, units), dtype))
+        module.mean_sums(inputs.copy(), bias, hidden[-1], W, sums[-1])
+    tolerance = 2e-5 if dtype == 'float32' else 1e-12
+    numpy.testing.assert_allclose(*hidden, rtol=0, atol=tolerance)
+    numpy.testing.assert_allclose(*(s.sum(axis=1) for s in sums), rtol=0,
+                                  atol=tolerance)
+
+    images = rng.random((batch, 2, 9, 11)).astype(dtype)
+    table = summed_area_table(images) if scales > 1 else None
+    if table is not None:
+        table = numpy.ascontiguousarray(table)
+    b, noise, W = array(2), array(batch, 2), array(units, 2)
+    wide, columns = rows(batch, units)
+    done = []
+    for module, own in zip((elementwise, kernels), sums):
+        # The same sums: rounding may not move a patch by a pixel.
+        own[...] = 0
+        own[:, 0] = sums[0][:, 0]
+        mean, clipped, locations = (numpy.full((batch, 2), 7, dtype)
+                                    for _ in range(3))
+        sampled = noise.copy() if is_given else numpy.full_like(noise, 7)
+        code = wide.copy()[:, columns]
+        retina = numpy.full((batch, scales, 2, 4, 4), 7, dtype)
+        policy = None if is_given else elementwise.Policy(
+            own.copy(), b, noise, 0.3, scales == 1, mean)
+        module.look(images, table, 2, policy, sampled, W, array(units) * 0,
+                    clipped, locations, numpy.empty((batch, units), dtype),
+                    code, retina)
+        done.append([mean, sampled, clipped, locations, code, retina])
+    assert (done[0][0] == 7).all() == is_given
+    for one, two in zip(*done):
+        numpy.testing.assert_allclose(one, two, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize('seed', range(10))

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.usefixtures('kernels_as_cpp')
 
 @pytest.mark.parametrize('reward', ['correct', 'probability'])
 @pytest.mark.parametrize('seed', range(8))
-def test_loss_and_gradients_equal_the_graphs(seed, reward):
+@pytest.mark.parametrize('squash', [True, False])
+def test_loss_and_gradients_equal_the_graphs(seed, reward, squash):
     rng = numpy.random.default_rng(seed)
     batch, classes, decisions = (int(n) for n in rng.integers(1, 7, size=3))
     decisions -= 1
@@ -33,20 +34,23 @@ def test_loss_and_gradients_equal_the_graphs(seed, reward):
     want.total.backward()
 
     counter = numpy.array([1, 41], 'int64')
-    d_means = numpy.full_like(means, 9)
-    rows = numpy.full((batch, len(update_kernels.COLUMNS)), 9.0)
+    d_sums = numpy.full_like(means, 9)
+    table = numpy.full((len(update_kernels.ROWS) + 1, batch + 2), 9.0)
     update_kernels.loss_and_gradients(
         counter, numpy.array([9, std]), labels, logits, logits_b, sampled,
-        means, values, value_b, objective, d_means, rows)
-    for got, variable in zip((logits, d_means, values), variables):
-        numpy.testing.assert_allclose(got, variable.grad, atol=1e-13)
+        means, values, value_b, objective, squash, d_sums, table)
+    for got, variable in zip((logits, d_sums, values), variables):
+        gradient = variable.grad
+        if got is d_sums and squash:
+            gradient = gradient * (1 - means ** 2)
+        numpy.testing.assert_allclose(got, gradient, atol=1e-13)
+    assert (table[:, batch:] == 9).all() and (table[-1] == 9).all()
 
     sums = numpy.arange(10.)
     not_finite = numpy.zeros(2)
     for _ in range(2):
-        update_kernels.accumulate_metrics(
-            batch, decisions, objective, rows.sum(axis=0), sums, not_finite,
-            counter)
+        accumulate(table[:, :batch].sum(axis=1), update_kernels.Metrics(
+            batch, decisions, objective, sums, not_finite, counter))
     got = dict(zip(update_kernels.TERMS, (sums - numpy.arange(10)) / 2))
     for name, term in zip(('loss', 'loss/action', 'loss/reinforce',
                            'loss/baseline'), want):
@@ -65,13 +69,22 @@ def test_loss_and_gradients_equal_the_graphs(seed, reward):
     assert counter.tolist() == [3, 43]
 
 
-def test_accumulate_metrics_records_the_first_loss_not_finite():
+def accumulate(totals, metrics):
+    """Adam's last thread alone: there are no weights."""
+    none = numpy.zeros(0)
+    update_kernels.adam(
+        metrics.counter.copy(), none, totals, 0,
+        chainer.optimizers.Adam().hyperparam, none, none, none, none, 0, none,
+        metrics)
+
+
+def test_adam_records_the_first_loss_not_finite():
     counter, not_finite = numpy.array([0, 9], 'int64'), numpy.zeros(2)
     for action in (1, numpy.inf, 2, numpy.nan):
-        totals = numpy.array([action, 0, 0, 0, 0, 0, 0, 0, 0.])
-        update_kernels.accumulate_metrics(
-            1, 1, Objective(), totals, numpy.zeros(10), not_finite, counter)
+        accumulate(numpy.array([action] + 9 * [0.]), update_kernels.Metrics(
+            1, 1, Objective(), numpy.zeros(10), not_finite, counter))
     assert not_finite.tolist() == [11, numpy.inf]
+    assert counter.tolist() == [4, 13]
 
 
 @pytest.mark.parametrize('clip', [0, 0.1, 100])
@@ -98,10 +111,13 @@ def test_adam_equals_chainers(clip, decay):
         partial = numpy.zeros(update_kernels.PARTIAL_SUMS)
         update_kernels.partial_squared_norms(gradient, partial)
         assert partial.sum() == pytest.approx((gradient ** 2).sum(), rel=1e-13)
+        totals = numpy.append(numpy.full(9, numpy.nan), partial.sum())
         update_kernels.adam(
             numpy.array([1, t], 'int64'), numpy.array([9, optimizer.alpha_t]),
-            numpy.array(partial.sum()), clip, optimizer.hyperparam, gradient,
-            m, v, w, decay, average)
+            totals, clip, optimizer.hyperparam, gradient, m, v, w, decay,
+            average, update_kernels.Metrics(
+                1, 1, Objective(), numpy.zeros(10), numpy.zeros(2),
+                numpy.zeros(2, 'int64')))
         numpy.testing.assert_allclose(w, target.w.array, atol=1e-14)
         if decay:
             numpy.testing.assert_allclose(average, want, atol=1e-14)

@@ -7,7 +7,10 @@ import sys
 
 import chainer
 import pytest
-from training_runs import TOP
+from training_runs import CPU, TOP, make_config
+
+from ram.fast import products
+from ram.fast.engine import Engine
 
 SCRIPTS = os.path.join(TOP, 'scripts')
 
@@ -40,6 +43,22 @@ def test_benchmark(tmp_path, threads, engines, others, more):
         assert 0 < figure['least'] <= figure['median'] <= figure['greatest']
 
 
+def test_benchmark_replays_the_products_of_the_device_engine(
+        kernels_as_cpp, monkeypatch, load_script):
+    monkeypatch.setattr('ram.training.build.select_engine',
+                        lambda *args: Engine('device', ''))
+    subject = load_script('benchmark').Subject(
+        make_config({'batch_size': 8}), CPU, 64)
+    recorded = len(subject.products)
+    done, dot = [], products.NumpyProducts.dot
+    monkeypatch.setattr(products.NumpyProducts, 'dot', staticmethod(
+        lambda *args, **options: done.append(1) or dot(*args, **options)))
+    subject.train()
+    assert recorded > len(done) > 20
+    subject.floor()
+    assert len(subject.products) == recorded
+
+
 def test_benchmark_without_its_configuration(tmp_path):
     assert run(tmp_path, 'benchmark.py', 'no.yaml').returncode == 2
 
@@ -54,18 +73,50 @@ def test_gpu_check_without_a_gpu(tmp_path):
 def test_gpu_check_in_all_but_the_gpu(tmp_path):
     done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
                '--repeats', '1', '--iterations', '1', '--batches', '8',
-               '--set', 'training.epochs=1', 'data.train_images=1200',
+               '--configs', 'mnist', '--images', '20', '--set',
+               'training.epochs=2', 'data.train_images=1200',
                'data.test_images=50', 'model.core=rnn')
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(os.listdir(tmp_path / 'gpu')) == ['gpu_report.json', 'run']
     with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
         report = json.load(file)
-    speeds = report['images_per_second']['8']
-    assert set(speeds) == {'train', 'infer'}
-    assert speeds['train']['median'] > 0
-    assert report['training']['validation_error'] < 100
-    assert report['training']['test_error'] < 100
-    assert run(tmp_path, 'gpu_check.py', '--out', 'b', '--device', '@numpy',
-               '--whole').returncode == 2
+    assert list(report['parts']) == ['speed', 'training', 'evaluation']
+    row, = report['parts']['speed']['rows']
+    assert row['config'] == 'mnist' and row['batch'] == 8
+    assert 0 < row['train']['median'] < row['products']['median']
+    assert row['share'] < 1
+    training = report['parts']['training']
+    assert training['test_error'] < 100
+    assert 0 < training['epoch_seconds'] < training['seconds']
+    assert report['parts']['evaluation']['images_per_second'] > 0
+
+
+def test_gpu_check_reports_what_succeeded(tmp_path):
+    done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
+               '--parts', 'training', 'evaluation', '--images', '20', '--set',
+               'model.core=nothing')
+    assert done.returncode == 1
+    with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
+        parts = json.load(file)['parts']
+    assert parts['training']['problem'] == 'ended with status 2'
+    assert parts['evaluation']['images_per_second'] > 0
+    assert 'training: ended with status 2' in done.stdout
+    assert done.stdout.strip().split('\n')[-1] == (
+        'written: ' + os.path.join('gpu', 'gpu_report.json'))
+
+
+def test_gpu_check_ends_a_part_in_time(tmp_path):
+    done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
+               '--parts', 'training', 'evaluation', '--limit', '0.5')
+    assert done.returncode == 1
+    assert 'training: took more than 0.5 s' in done.stdout
+    assert 'evaluation: took more than 0.5 s' in done.stdout
+
+
+def test_gpu_check_fits_into_four_minutes(load_script):
+    limits = load_script('gpu_check').LIMITS
+    assert set(limits) == set(load_script('gpu_check').PARTS)
+    assert sum(limits.values()) < 240
 
 
 def test_chaos(tmp_path):
@@ -166,13 +217,22 @@ def test_fuzz_finds(tmp_path):
 
 def test_the_targets_of_gpu_check(load_script):
     script = load_script('gpu_check')
-    report = {
-        'images_per_second': {
-            '128': {'train': {'median': 60000.0},
-                    'train, graph': {'median': 249999.0}},
-            '512': {'train': {'median': 1.0}}},
-        'whole': True, 'training': {'test_error': 1.2, 'seconds': 90.0}}
+
+    def row(batch, mode, speed):
+        return {'config': 'mnist', 'batch': batch, 'mode': mode,
+                'train': {'median': speed}, 'share': speed / 4e5}
+
+    training = {'data': 'mnist', 'overrides': [], 'test_error': 1.2,
+                'seconds': 40.5}
+    report = {'parts': {
+        'speed': {'rows': [row(128, 'float32', 249999.0),
+                           row(128, 'TF32', 350000.0),
+                           row(1024, 'TF32', 1.6e6), row(512, 'TF32', 1.0)],
+                  'problem': 'took more than 70 s'},
+        'training': training}}
     assert [(found, holds) for _, _, found, holds in script.targets(report)
-            ] == [(60000, True), (249999, False), (1.2, True), (90, False)]
-    report['whole'] = False
-    assert len(script.targets(report)) == 2
+            ] == [(249999, False), (0.62, False), (350000, True),
+                  (0.88, True), (1600000, True), (1.2, True), (40.5, False)]
+    training['overrides'] = ['training.epochs=1']
+    assert len(script.targets(report)) == 5
+    assert script.targets({'parts': {'tests': {'problem': 'x'}}}) == []
