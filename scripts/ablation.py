@@ -166,10 +166,7 @@ def main():
             json.dump(record, file, indent=1)
             file.write('\n')
         page = os.path.join(TOP, PAGE)
-        with open(page, encoding='utf-8') as file:
-            readme = fill(file.read(), 'ablation', table(record))
-        with replacing(page) as file:
-            file.write(readme.encode())
+        fill(page, 'ablation', table(record))
     except RamError as error:
         for problem in error.problems:
             print(f'ablation: {problem}', file=sys.stderr)

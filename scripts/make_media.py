@@ -1,4 +1,4 @@
-"""Makes the files in media/ and the generated parts of the README again.
+"""Makes the files in media/ and the generated parts of the READMEs again.
 
     python scripts/make_media.py --data-root DIR    # DIR holds mnist/
     python scripts/make_media.py --measured         # cost_*.png, results.png
@@ -6,7 +6,7 @@
 Measurements are made by other scripts: media/cost_*.png by
 scripts/benchmark.py, in a few minutes on an idle machine; media/results/*.json,
 the records of the trainings, by scripts/reproduce.py in hours, and from them
-media/results.png and the table of the README.
+media/results.png and the table of configs/paper/README.md.
 """
 import argparse
 import os
@@ -114,24 +114,25 @@ def draw_heat_maps(root):
     return status
 
 
-def fill(text, name, body):
-    """Puts a generated text between its two markers in a page.
+def fill(path, name, body):
+    """Writes a generated text between its two markers in a page.
 
     Args:
-        text (str): The page.
+        path (str): The page.
         name (str): Of the markers.
         body (str): Markdown.
 
-    Returns:
-        str: The page with it.
-
     """
     begin, end = f'<!-- {name} -->', f'<!-- /{name} -->'
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
     if begin not in text or end not in text:
-        sys.exit(f'README.md: the markers {begin} and {end} are missing')
-    return re.sub(f'{begin}.*?{end}',
+        sys.exit(f'{path}: the markers {begin} and {end} are missing')
+    text = re.sub(f'{begin}.*?{end}',
                   lambda _: f'{begin}\n{body.strip()}\n{end}', text,
                   flags=re.DOTALL)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 if __name__ == '__main__':
@@ -148,12 +149,8 @@ if __name__ == '__main__':
         for command in MEASURED:
             subprocess.run([sys.executable, *command], check=True)
         sys.exit()
-    with open('README.md', encoding='utf-8') as page:
-        readme = page.read()
-    readme = fill(readme, 'configuration', reference())
-    readme = fill(readme, 'gradient map', gradient_table())
-    with replacing('README.md') as page:
-        page.write(readme.encode())
+    fill('configs/README.md', 'configuration', reference())
+    fill('ram/README.md', 'gradient map', gradient_table())
     draw_architecture('media', args.data_root)
     root = ['--data-root', args.data_root] if args.data_root else []
     for command in PICTURES:

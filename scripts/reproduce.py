@@ -30,7 +30,6 @@ from reproduction.records import (
 from reproduction.runs import Run
 
 from ram.errors import RamError
-from ram.files import replacing
 
 
 def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
@@ -105,10 +104,7 @@ def write_table() -> None:
     pages = {os.path.join(rows.CONFIGS, 'README.md'): ('table', table()),
              os.path.join(rows.TOP, 'README.md'): ('results', short_table())}
     for page, (name, body) in pages.items():
-        with open(page, encoding='utf-8') as file:
-            text = fill(file.read(), name, body)
-        with replacing(page) as file:
-            file.write(text.encode())
+        fill(page, name, body)
     pictures = [os.path.join(rows.TOP, 'media', name)
                 for name in ('results.png', 'claims.png')]
     draw_results(pictures[0])

@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand there.
+"""The READMEs: their examples run as they stand there, their links lead on.
 
 What is done with a block is said in a comment before it:
 
@@ -10,7 +10,8 @@ What is done with a block is said in a comment before it:
 - ``installs``: it is run where RAM_TEST_INSTALLS is set: it takes a package
   index, and minutes.
 
-Blocks are run in their order and in one folder.
+Blocks are run in the order of ``PAGES`` and in one folder. ``text`` and
+``bibtex`` blocks are not run.
 """
 
 import os
@@ -26,17 +27,23 @@ from PIL import Image
 from ram.data.mnist import data_root
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGES = ('README.md', 'configs/README.md', 'ram/README.md',
+         'configs/paper/README.md', 'scripts/README.md', 'tests/README.md')
 BLOCK = re.compile(r'(?:<!-- ([^\n]+) -->\n)?^```(\w+)\n(.*?)^```$', re.S | re.M)
 NUMBER = re.compile(r'\d+\.\d+')
 
 
 def blocks():
     """(what is done with it, its language, its text) of each block."""
-    with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as file:
-        text = file.read()
+    text = ''.join(map(read, PAGES))
     found = BLOCK.findall(text)
     assert 2 * len(found) == len(re.findall('^```', text, re.M))
-    return found
+    return [block for block in found if block[1] not in ('text', 'bibtex')]
+
+
+def read(page):
+    with open(os.path.join(TOP, page), encoding='utf-8') as file:
+        return file.read()
 
 
 def select(kind):
@@ -120,7 +127,7 @@ def test_something_is_done_with_every_block():
         assert re.fullmatch('runs|runs: [a-z.]+|(runs|begins) on MNIST|'
                             'in [a-z./]+|installs', how), text
     assert [language for language, _ in select('runs')].count('python') == 2
-    assert len(select('runs on MNIST')) == 2
+    assert len(select('runs on MNIST')) == 1
 
 
 def test_your_own_images(folder):
@@ -154,6 +161,33 @@ def test_mine_is_what_npz_takes(folder):
         'name': 'npz', 'file': str(folder[0] / 'mine.npz'), 'classes': 5,
         'image_size': [48, 64], 'channels': 3, 'validation': 5}}, '').data)
     assert splits.train.images.shape[1:] == (3, 48, 64)
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_to_files_and_headings(page):
+    text = read(page)
+    links = re.findall(r'\]\(([^)\s]+)\)', text)
+    assert links or page == 'tests/README.md'
+    for link in links:
+        if link.startswith('https://'):
+            continue
+        path, _, heading = link.partition('#')
+        target = os.path.normpath(os.path.join(os.path.dirname(page), path)
+                                  if path else page)
+        assert os.path.exists(os.path.join(TOP, target)), link
+        if heading:
+            headings = re.findall(r'^#+ (.*)$', read(target), re.M)
+            assert heading in [re.sub('[^a-z0-9 -]', '', h.lower()).replace(
+                ' ', '-') for h in headings], link
+
+
+def test_the_main_page_is_short():
+    assert read('README.md').count('\n') <= 220
+    # All pages, without generated tables.
+    lines = re.sub(r'<!-- (table|results|configuration|ablation) -->.*?'
+                   r'<!-- /\1 -->', '', ''.join(map(read, PAGES)),
+                   flags=re.S).count('\n')
+    assert lines <= 900
 
 
 def test_excerpts():

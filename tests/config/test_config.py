@@ -449,7 +449,8 @@ def test_the_reference_has_every_key():
 
 
 def test_the_readme_shows_the_reference():
-    with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as file:
+    with open(os.path.join(TOP, 'configs', 'README.md'),
+              encoding='utf-8') as file:
         assert reference().strip() in file.read()
 
 

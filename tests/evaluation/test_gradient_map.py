@@ -9,7 +9,7 @@ from ram.evaluation.gradient_map import gradient_map, gradient_table
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
 
-README = os.path.join(TOP, 'README.md')
+README = os.path.join(TOP, 'ram', 'README.md')
 
 
 @pytest.mark.parametrize('core', ['lstm', 'rnn'])
