@@ -2,20 +2,24 @@
 
     python scripts/reproduce.py --data-root DIR mnist-6        # one row
     python scripts/reproduce.py --data-root DIR all --jobs 4 --seeds 3
+    python scripts/reproduce.py --data-root DIR all --jobs 8 --device @cupy:0
     python scripts/reproduce.py --table                        # from the records
     python scripts/reproduce.py --data-root DIR all --export
 
 A row is a configuration in configs/paper/. A row with a record in
 media/results/ is done; an interrupted run is resumed; a row that starts from
-the weights of another one waits for it. The epoch with the least validation
+the weights of another one waits for it. Trainings side by side, on CPUs or on
+one GPU, are a process each with one thread. The epoch with the least validation
 error is evaluated once on the test set, and one record a run is written.
 """
 import argparse
 import os
+import shutil
 import signal
 import sys
 import time
-from typing import List
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import List, Optional
 
 from make_media import fill
 from reproduction import rows
@@ -34,65 +38,110 @@ from ram.errors import RamError
 
 def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     """Trains all runs without a record; returns the exit status."""
-    waiting = []
-    for run in runs:
-        chain = [run]
-        while chain[0].before is not None:
-            chain.insert(0, chain[0].before)
-        known = {other.title for other in waiting}
-        waiting += [r for r in chain if not r.done() and r.title not in known]
-    active, failed, shown = [], set(), 0
-    stopped = []
+    waiting, active, failed, stopped = with_first_parts(runs), [], set(), []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, frame: stopped.append(n))
-    while waiting or active:
-        for run in list(waiting):
-            before = run.before
-            if before is not None and before.title in failed:
-                print(f'{run.title}: skipped, since {before.title} failed')
-                failed.add(run.title)
-                waiting.remove(run)
-            elif len(active) < args.jobs and not stopped and (
-                    before is None or before.done()
-                    or not any(r.title == before.title
-                               for r in waiting + active)):
-                waiting.remove(run)
-                active.append(run)
-                if not run.trained():
-                    run.start()
-        if stopped:
-            waiting = []
-            for run in active:
-                if run.process and run.process.poll() is None:
-                    run.process.send_signal(signal.SIGTERM)
-        for run in list(active):
-            status = run.process.poll() if run.process else 0
-            if status is None:
-                continue
-            active.remove(run)
-            if status or not run.trained():
-                if not stopped:
-                    failed.add(run.title)
-                    print(f'{run.title}: ended with status {status}; see '
-                          f'{run.folder}.log')
-                continue
-            run.write_record()
-            print(f'{run.title}: {describe(read_records([run.name])[-1])}')
-            shown = 0
-        shown = show(active, shown)
-        if active:
-            time.sleep(0.2 if stopped else args.every)
+    shown = 0
+    # The next training starts while the one before is evaluated.
+    with ThreadPoolExecutor(max_workers=1) as evaluator:
+        try:
+            while waiting or active:
+                if stopped:
+                    waiting = []
+                    terminate(active)
+                start(waiting, active, failed, args.jobs)
+                for run in list(active):
+                    message = finish(run, evaluator, failed, stopped)
+                    if message is not None:
+                        active.remove(run)
+                        shown = show([], shown)
+                        print(message, end='', flush=True)
+                shown = show(active, shown, len(waiting))
+                if active:
+                    time.sleep(0.2 if stopped else args.every)
+        finally:
+            terminate(active)
     if stopped:
         print('stopped; the same command continues')
         return 128 + stopped[0]
     return 1 if failed else 0
 
 
-def show(active: List[Run], shown: int) -> int:
+def with_first_parts(runs: List[Run]) -> List[Run]:
+    """The runs without a record, after those that they start from."""
+    found = []
+    for run in runs:
+        chain = [run]
+        while chain[0].before is not None:
+            chain.insert(0, chain[0].before)
+        known = {other.title for other in found}
+        found += [r for r in chain if not r.done() and r.title not in known]
+    return found
+
+
+def start(waiting: List[Run], active: List[Run], failed: set,
+          jobs: int) -> None:
+    """Starts waiting runs, up to so many trainings side by side."""
+    for run in list(waiting):
+        before = run.before
+        if before is not None and before.title in failed:
+            print(f'{run.title}: skipped, since {before.title} failed')
+            failed.add(run.title)
+            waiting.remove(run)
+        elif sum(r.record_written is None for r in active) < jobs and (
+                before is None or before.done()
+                or not any(r.title == before.title
+                           for r in waiting + active)):
+            waiting.remove(run)
+            active.append(run)
+            if not run.trained():
+                run.start()
+
+
+def finish(run: Run, evaluator: Executor, failed: set,
+           stopped: List[int]) -> Optional[str]:
+    """Has a run evaluated that is trained; says what came of it at its end.
+
+    Raises:
+        RamError: See :meth:`Run.write_record`.
+
+    """
+    if run.record_written is not None:
+        if not run.record_written.done():
+            return None
+        run.record_written.result()
+        return f'{run.title}: {describe(read_records([run.name])[-1])}\n'
+    status = run.process.poll() if run.process else 0
+    if status is None:
+        return None
+    if status or not run.trained():
+        if stopped:
+            return ''
+        failed.add(run.title)
+        return (f'{run.title}: ended with status {status}; see '
+                f'{run.folder}.log\n')
+    run.record_written = evaluator.submit(run.write_record)
+    return None
+
+
+def terminate(runs: List[Run]) -> None:
+    """Stops trainings; they can be resumed."""
+    for run in runs:
+        if run.process and run.process.poll() is None:
+            run.process.send_signal(signal.SIGTERM)
+
+
+def show(active: List[Run], shown: int, waiting: int = 0) -> int:
     """One progress line a run; on a terminal it replaces the last ones."""
     lines = [run.progress() for run in active]
-    if sys.stdout.isatty() and shown:
-        print(f'\033[{shown}A\033[J', end='')
+    if active and waiting:
+        lines.append(f'{waiting} more to train')
+    if sys.stdout.isatty():
+        if shown:
+            print(f'\033[{shown}A\033[J', end='')
+        # A line that the terminal breaks would count as two.
+        width = shutil.get_terminal_size().columns
+        lines = [line[:width] for line in lines]
     if lines:
         print('\n'.join(lines), flush=True)
     return len(lines)

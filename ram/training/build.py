@@ -11,7 +11,9 @@ from ram.checkpoint import load_weights
 from ram.config import Config
 from ram.data.batches import BatchIterator
 from ram.data.splits import Splits, fixed_canvases
+from ram.evaluation.evaluate import evaluation_streams
 from ram.fast.device import DeviceUpdater
+from ram.fast.device_evaluation import DevicePrediction
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.engine import Engine, select_engine
 from ram.fast.flat import Adam, FlatChain
@@ -110,8 +112,8 @@ def build_trainer(config: Config, splits: Splits, out: str,
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')
     for extension in (
             CheckFinite(snapshot.path, ranks), average,
-            Validation(measured, images, labels, config, ranks), best, rate,
-            std, snapshot, pool):
+            _validation(measured, images, labels, config, ranks, engine),
+            best, rate, std, snapshot, pool):
         if extension is not None:
             trainer.extend(extension)
     if ranks.rank == 0:
@@ -181,19 +183,38 @@ def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,
                     std, tf32):
     """The updater of the engine ``device``."""
     chain = optimizer.target.chain
-    run = iteration = DeviceIteration(
+    iteration = DeviceIteration(
         chain, optimizer, splits.train, config,
         config.training.batch_size // ranks.size, iterator.max_batches, ranks,
         average)
-    if chain.xp is not numpy:  # it is NumPy in tests
-        from ram.fast.cuda_graph import CudaGraphRunner
-
-        # A graph holds the work of one GPU, not the mean over ranks.
-        run = CudaGraphRunner(iteration, config.training.cuda_graph == 'auto'
-                              and ranks.size == 1)
+    # A graph holds the work of one GPU, not the mean over ranks.
+    run = _runner(iteration, chain.xp, config, ranks.size == 1)
     return DeviceUpdater(iterator, optimizer, iteration, run, rate.at,
                          std.at if std else lambda epoch: chain.model.std,
                          tf32)
+
+
+def _runner(work, xp, config, records=True):
+    """Runs work on the GPU, as a CUDA graph if it may be recorded."""
+    if xp is numpy:  # in tests
+        return work
+    from ram.fast.cuda_graph import CudaGraphRunner
+
+    return CudaGraphRunner(
+        work, records and config.training.cuda_graph == 'auto')
+
+
+def _validation(model, images, labels, config, ranks, engine):
+    """Measures the error; with the engine ``device``, on the GPU."""
+    predict = None
+    if engine.name == 'device' and ranks.rank == 0:
+        first, noise = model.sample_noise(
+            evaluation_streams(config.data, 'validation'), len(images),
+            mean=True)
+        predict = DevicePrediction(model, images, first, noise,
+                                   config.evaluation.batch_size)
+        predict.run = _runner(predict.launch, model.xp, config)
+    return Validation(model, images, labels, config, ranks, predict)
 
 
 def _extend_with_reports(trainer, stream, model, images, labels, config,

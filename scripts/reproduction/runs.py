@@ -26,6 +26,10 @@ class Run:
         seed: Of the training.
         args: ``runs``, ``device`` and ``data_root``.
 
+    Attributes:
+        process (subprocess.Popen): Its training, once started.
+        record_written (concurrent.futures.Future): Its evaluation, likewise.
+
     """
 
     def __init__(self, name: str, seed: int, args: argparse.Namespace):
@@ -37,7 +41,7 @@ class Run:
         self.config_file = os.path.join(rows.CONFIGS, f'{name}.yaml')
         config = load_config(self.config_file)
         self.epochs = config.training.epochs
-        self.process = None
+        self.process = self.record_written = None
         start = config.training.start_from or ''
         self.before = None
         if start.startswith('pretrained:') and start[11:] in rows.names():
@@ -64,8 +68,8 @@ class Run:
     def start(self) -> None:
         """Starts or resumes its training."""
         os.makedirs(self._args.runs, exist_ok=True)
-        environment = dict(os.environ)
-        environment.setdefault('OMP_NUM_THREADS', '1')
+        # More threads would disturb the trainings beside it.
+        environment = dict(os.environ, OMP_NUM_THREADS='1')
         if self._args.data_root:
             environment['RAM_DATA_ROOT'] = os.path.abspath(
                 self._args.data_root)
@@ -95,8 +99,10 @@ class Run:
                     f'{min(errors):.2f} %, ' if errors else '')
         left = entries[-1]['elapsed_time'] / len(entries) * (
             self.epochs - len(entries))
+        time = (f'{left / 60:.0f} min left' if left >= 120
+                else f'{left:.0f} s left')
         return (f'{self.title:22} epoch {len(entries):4} of {self.epochs}, '
-                f'{measured}{left / 60:.0f} min left')
+                f'{measured}{time if left else "evaluates"}')
 
     def trained(self) -> bool:
         """Whether its training is complete."""
@@ -145,9 +151,10 @@ class Run:
             'minutes': round(minutes, 1),
             'images_per_second': round(
                 per_epoch * len(entries) / (minutes * 60)),
-            'device': found['device'],
+            **{key: found.get(key) for key in ('device', 'engine', 'tf32')},
             'versions': {key: found[key] for key in (
-                'ram', 'python', 'chainer', 'numpy', 'threads')},
+                'ram', 'python', 'chainer', 'numpy', 'cupy', 'threads')
+                if key in found},
             'commit': commit(),
             'command': (f'ram train {os.path.relpath(self.config_file, rows.TOP)} '
                         f'--seed {self.seed}'),

@@ -19,6 +19,7 @@ from random_models import (
 
 from ram.fast import (
     batch_kernels,
+    device_evaluation,
     elementwise,
     kernels,
     update_kernels,
@@ -33,7 +34,8 @@ from ram.losses import Objective
 @pytest.mark.skipif(not shutil.which('nvcc'), reason='no CUDA compiler')
 @pytest.mark.parametrize('source', [
     kernels.SOURCE, glimpse_kernels.SOURCE, batch_kernels.SOURCE,
-    update_kernels.SOURCE], ids=['rollout', 'glimpse', 'batch', 'update'])
+    update_kernels.SOURCE, device_evaluation.SOURCE],
+    ids=['rollout', 'glimpse', 'batch', 'update', 'evaluation'])
 @pytest.mark.parametrize('real', ['float', 'double'])
 def test_kernels_compile_as_cuda(tmp_path, source, real):
     (tmp_path / 'k.cu').write_text(source)
@@ -44,7 +46,7 @@ def test_kernels_compile_as_cuda(tmp_path, source, real):
     assert done.returncode == 0, done.stderr
     ptx = (tmp_path / 'k.ptx').read_text()
     names = re.findall(r'__global__ void (\w+)', source)
-    assert len(names) >= 3
+    assert names
     for name in names:
         assert f'.entry {name}(' in ptx
 

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+import types
 
 import pytest
 from training_runs import make_config
@@ -81,6 +82,39 @@ def test_rows_are_trained_once_and_in_their_order(reproduce, capsys):
     assert reproduce('toy', 'after') == 0
     assert os.stat(best).st_mtime_ns == stamp
     assert 'epoch' not in capsys.readouterr().out
+
+
+def test_runs_side_by_side_have_a_thread_each(reproduce, capsys, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '2')
+    assert reproduce('toy', 'broken', '--seeds', '3', '--jobs', '8') == 1
+    lines = capsys.readouterr().out.split('\n')
+    for seed in (1, 2, 3):
+        found = record(reproduce, f'toy-{seed}')
+        assert found['versions']['threads'] == '1'
+        assert found['device'] == '@numpy' and found['tf32'] is False
+        assert 'fused' in found['engine']
+        assert sum(line.startswith(f'toy-{seed}: test error')
+                   for line in lines) == 1
+    # The progress of all is shown together.
+    assert any([line[:5] for line in lines[i:i + 3]] == ['toy-1', 'toy-2',
+                                                         'toy-3']
+               for i in range(len(lines)))
+
+
+def test_runs_train_on_the_device_that_is_named(reproduce, capsys):
+    assert reproduce('toy', '--device', '@cupy:99') == 1
+    with open(reproduce.folder / 'runs' / 'toy-1.log') as file:
+        assert '--device @cupy:99: not available' in file.read()
+
+
+def test_progress_fits_the_terminal(reproduce, monkeypatch, capsys):
+    run = types.SimpleNamespace(progress=lambda: 'x' * 200)
+    monkeypatch.setenv('COLUMNS', '40')
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
+    assert reproduce.script.show([run, run], 0, 3) == 3
+    assert reproduce.script.show([], 3) == 0
+    assert capsys.readouterr().out == (
+        f'{"x" * 40}\n{"x" * 40}\n3 more to train\n\033[3A\033[J')
 
 
 def test_a_row_that_fails_is_reported_and_the_others_continue(reproduce, capsys):

@@ -1,13 +1,13 @@
 """The error on the validation images."""
 
-from typing import Any
+from typing import Any, Callable, Optional
 
 import chainer
 import numpy
 from chainer.training import extension
 
 from ram.config import Config
-from ram.evaluation.evaluate import evaluate, evaluation_streams
+from ram.evaluation.evaluate import evaluate, evaluation_streams, measure
 from ram.evaluation.play import evaluate_games
 from ram.models.player import Player
 from ram.training.distributed import SingleProcess
@@ -27,6 +27,8 @@ class Validation(extension.Extension):
         labels: (N,) int32.
         config: The configuration.
         ranks: Rank 0 measures for all.
+        predict: Gives the probabilities (T, N, K) of the images; left out,
+            the network predicts them batch by batch.
 
     """
 
@@ -34,12 +36,14 @@ class Validation(extension.Extension):
     priority = extension.PRIORITY_WRITER
 
     def __init__(self, model: chainer.Chain, images: numpy.ndarray,
-                 labels: numpy.ndarray, config: Config, ranks: SingleProcess):
+                 labels: numpy.ndarray, config: Config, ranks: SingleProcess,
+                 predict: Optional[Callable[[], numpy.ndarray]] = None):
         self.model = model
         self._images = images
         self._labels = labels
         self._config = config
         self._ranks = ranks
+        self._predict = predict
 
     def __call__(self, trainer: Any) -> None:
         epoch = trainer.updater.epoch
@@ -52,13 +56,19 @@ class Validation(extension.Extension):
         chainer.report(self._ranks.from_first(report))
 
     def _measure(self):
+        if self._predict is not None:
+            return _report(measure(self._predict().astype('float64'),
+                                   self._labels, 1.0))
         streams = evaluation_streams(self._config.data, 'validation')
         batch_size = self._config.evaluation.batch_size
         if isinstance(self.model, Player):
             result = evaluate_games(self.model, self._images, streams,
                                     batch_size=batch_size)
             return {'validation/main/error': result.error}
-        result = evaluate(self.model, self._images, self._labels, streams,
-                          batch_size=batch_size)
-        return {'validation/main/error': result.error,
-                'validation/main/loss': result.loss}
+        return _report(evaluate(self.model, self._images, self._labels,
+                                streams, batch_size=batch_size))
+
+
+def _report(result):
+    return {'validation/main/error': result.error,
+            'validation/main/loss': result.loss}
