@@ -75,7 +75,8 @@ def test_gpu_check_in_all_but_the_gpu(tmp_path):
                '--repeats', '1', '--iterations', '1', '--batches', '8',
                '--configs', 'mnist', '--images', '20', '--set',
                'training.epochs=2', 'data.train_images=1200',
-               'data.test_images=50', 'model.core=rnn')
+               'data.test_images=50', 'model.core=rnn',
+               'training.batch_size=20')
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(os.listdir(tmp_path / 'gpu')) == ['gpu_report.json', 'run']
     with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
