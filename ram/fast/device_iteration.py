@@ -142,7 +142,8 @@ class DeviceIteration:
             self.sampled, self._locations, self._means, self._states,
             self._weights, packed, self._config)
         self._loss_and_gradients()
-        trains = self._chain.objective.reinforce_weight
+        objective = self._chain.objective
+        trains = objective.reinforce_weight or objective.border_weight
         recurrence.backward(
             self._workspace, self._states, self._d_sums if trains else None,
             self._d_last, self._weights, packed, self._config, self._grads)

@@ -14,7 +14,7 @@ from ram.losses import Objective
 # What an iteration sums, a row of its table each: of each image, sums over
 # its decisions.
 ROWS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',
-        'outside')
+        'outside', 'border')
 # Sums over iterations; the last is their number.
 TERMS = ('loss', 'loss/action', 'loss/reinforce', 'loss/baseline', 'accuracy',
          'location/x', 'location/y', 'location/spread', 'location/outside',
@@ -28,14 +28,15 @@ SOURCE = r'''
 // not finite, and advances the counter.
 __device__ void accumulate_metrics(int batch, int decisions,
                       double reinforce_weight, double baseline_weight,
-                      const double* totals, double* sums, double* not_finite,
+                      double border_weight, const double* totals, double* sums, double* not_finite,
                       long long* counter)
 {
     double n = (double)batch, all = n * (decisions > 0 ? decisions : 1);
     double action = totals[0] / n, reinforce = totals[1] / n;
     double baseline = totals[2] / all;
     double loss = action + reinforce_weight * reinforce
-                  + baseline_weight * baseline;
+                  + baseline_weight * baseline
+                  + border_weight * totals[9] / n;
     double x = totals[4] / all, y = totals[5] / all;
     double xx = totals[6] / all - x * x, yy = totals[7] / all - y * y;
     sums[0] += loss;
@@ -66,8 +67,8 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
                      const int* labels, REAL* logits, const REAL* logits_b,
                      const REAL* sampled, const REAL* means, REAL* values,
                      const REAL* value_b, double reinforce_weight,
-                     double baseline_weight, int probability, int squash,
-                     REAL* d_sums,
+                     double baseline_weight, double border_weight,
+                     int probability, int squash, REAL* d_sums,
                      double* table, int columns)
 {
     int b = INDEX;
@@ -88,7 +89,8 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
     REAL reward = probability ? (REAL)exp(-action) : correct;
     REAL std = stds[counter[0]];
     double constant = log(6.283185307179586 * (double)std * (double)std);
-    double reinforce = 0, baseline = 0, outside = 0;
+    double reinforce = 0, baseline = 0, outside = 0, border = 0;
+    REAL pull = (REAL)(2 * border_weight) / (REAL)count;
     double x_sum = 0, y_sum = 0, xx_sum = 0, yy_sum = 0;
     for (int i = 0; i < decisions; ++i) {
         long long at = (long long)i * count + b;
@@ -101,7 +103,15 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
         baseline += (double)(advantage * advantage);
         REAL share = (REAL)reinforce_weight * advantage
                      / ((REAL)count * std);
-        REAL d_x = -share * z_x, d_y = -share * z_y;
+        // How far a mean is from a standard deviation inside the border.
+        REAL over_x = fabs(mean_x) + std - 1, over_y = fabs(mean_y) + std - 1;
+        if (over_x < 0) over_x = 0;
+        if (over_y < 0) over_y = 0;
+        border += (double)(over_x * over_x + over_y * over_y);
+        REAL d_x = pull * over_x * ((mean_x > 0) - (mean_x < 0))
+                   - share * z_x;
+        REAL d_y = pull * over_y * ((mean_y > 0) - (mean_y < 0))
+                   - share * z_y;
         d_sums[2 * at] = squash ? d_x * ((REAL)1 - mean_x * mean_x) : d_x;
         d_sums[2 * at + 1] = squash ? d_y * ((REAL)1 - mean_y * mean_y) : d_y;
         values[at] = (REAL)-2 * (REAL)baseline_weight * advantage
@@ -113,8 +123,8 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
         outside += x < (REAL)-1 || x > (REAL)1 || y < (REAL)-1 || y > (REAL)1;
     }
     double terms[] = {action, reinforce, baseline, correct, x_sum, y_sum,
-                      xx_sum, yy_sum, outside};
-    for (int i = 0; i < 9; ++i)
+                      xx_sum, yy_sum, outside, border};
+    for (int i = 0; i < 10; ++i)
         table[(long long)i * columns + b] = terms[i];
 }
 
@@ -137,18 +147,18 @@ __global__ void adam(int count, const long long* now, const REAL* rates,
                      REAL eps, const REAL* gradient, REAL* m, REAL* v,
                      REAL* weights, double decay, REAL* average, int batch,
                      int decisions, double reinforce_weight,
-                     double baseline_weight, double* sums, double* not_finite,
-                     long long* counter)
+                     double baseline_weight, double border_weight,
+                     double* sums, double* not_finite, long long* counter)
 {
     int i = INDEX;
     if (i >= count) return;
     if (i == count - 1) {
         accumulate_metrics(batch, decisions, reinforce_weight,
-                           baseline_weight, totals, sums, not_finite,
-                           counter);
+                           baseline_weight, border_weight, totals, sums,
+                           not_finite, counter);
         return;
     }
-    double norm = sqrt(totals[9]);
+    double norm = sqrt(totals[10]);
     REAL g = gradient[i];
     if (clip > 0 && norm > clip) g *= (REAL)(clip / norm);
     REAL m_now = m[i] + new1 * (g - m[i]);
@@ -198,6 +208,7 @@ def loss_and_gradients(counter: Array, stds: Array, labels: Array,
            len(means), counter, stds, labels, logits, logits_b, sampled,
            means, values, value_b, numpy.float64(objective.reinforce_weight),
            numpy.float64(objective.baseline_weight),
+           numpy.float64(objective.border_weight),
            int(objective.reward == 'probability'), int(squash), d_sums,
            table, table.shape[1])
 
@@ -258,5 +269,6 @@ def adam(now: Array, rates: Array, totals: Array, clip: float,
            real(1 - hyperparam.beta2), real(hyperparam.eps), gradient, m, v,
            weights, numpy.float64(decay), average, metrics.batch,
            metrics.decisions, numpy.float64(objective.reinforce_weight),
-           numpy.float64(objective.baseline_weight), metrics.sums,
+           numpy.float64(objective.baseline_weight),
+           numpy.float64(objective.border_weight), metrics.sums,
            metrics.not_finite, metrics.counter)

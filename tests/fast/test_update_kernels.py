@@ -18,7 +18,8 @@ def test_loss_and_gradients_equal_the_graphs(seed, reward, squash):
     batch, classes, decisions = (int(n) for n in rng.integers(1, 7, size=3))
     decisions -= 1
     std = float(rng.uniform(0.1, 2))
-    objective = Objective(*rng.random(2).tolist(), reward)
+    objective = Objective(*rng.random(2).tolist(), reward,
+                          border_weight=float(rng.random()))
     logits = rng.standard_normal((batch, classes))
     logits_b = rng.standard_normal(classes)
     values = rng.standard_normal((decisions, batch))
@@ -81,7 +82,7 @@ def accumulate(totals, metrics):
 def test_adam_records_the_first_loss_not_finite():
     counter, not_finite = numpy.array([0, 9], 'int64'), numpy.zeros(2)
     for action in (1, numpy.inf, 2, numpy.nan):
-        accumulate(numpy.array([action] + 9 * [0.]), update_kernels.Metrics(
+        accumulate(numpy.array([action] + 10 * [0.]), update_kernels.Metrics(
             1, 1, Objective(), numpy.zeros(10), not_finite, counter))
     assert not_finite.tolist() == [11, numpy.inf]
     assert counter.tolist() == [4, 13]
@@ -111,7 +112,7 @@ def test_adam_equals_chainers(clip, decay):
         partial = numpy.zeros(update_kernels.PARTIAL_SUMS)
         update_kernels.partial_squared_norms(gradient, partial)
         assert partial.sum() == pytest.approx((gradient ** 2).sum(), rel=1e-13)
-        totals = numpy.append(numpy.full(9, numpy.nan), partial.sum())
+        totals = numpy.append(numpy.full(10, numpy.nan), partial.sum())
         update_kernels.adam(
             numpy.array([1, t], 'int64'), numpy.array([9, optimizer.alpha_t]),
             totals, clip, optimizer.hyperparam, gradient, m, v, w, decay,
