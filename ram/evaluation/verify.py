@@ -1,4 +1,4 @@
-"""Checks that the record of a run agrees with its best network."""
+"""Checks that a network is as good as its record says."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from ram.config import RESUMABLE, RUN_OPTIONS, differences, load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, evaluation_streams
+from ram.evaluation.play import evaluate_games
 
 
 class Finding(NamedTuple):
@@ -50,11 +51,8 @@ def verify(folder: str, device: chainer.backend.Device,
     recorded = best.metrics.get('validation_error')
     logged = _read_log(folder).get(epoch)
     best.model.to_device(device)
-    splits = load_splits(config.data, root)
-    images, labels, _ = fixed_canvases(config.data, splits, 'validation')
-    result = evaluate(best.model, images, labels,
-                      evaluation_streams(config.data, 'validation'),
-                      batch_size=config.evaluation.batch_size)
+    result = _measure(best.model, config, load_splits(config.data, root),
+                      'validation')
     return [
         Finding('configuration of best.npz', 'config.yaml',
                 f'another {", ".join(changed)}' if changed else 'the same',
@@ -64,6 +62,50 @@ def verify(folder: str, device: chainer.backend.Device,
                 recorded == logged),
         Finding(f'validation error on {result.n} images', f'{recorded} %',
                 f'{result.error} %', recorded == result.error)]
+
+
+def verify_pretrained(name: str, device: chainer.backend.Device,
+                      root: Optional[str] = None) -> List[Finding]:
+    """Measures a network that ships again and compares with its card.
+
+    Args:
+        name: ``pretrained:NAME``.
+        device: Where to measure.
+        root: Data root, if not the configuration's.
+
+    Raises:
+        RamError: If there is no such network, or a file is damaged.
+
+    """
+    loaded = load_checkpoint(name)
+    path = loaded.path[:-len('npz')] + 'json'
+    try:
+        with open(path) as file:
+            card = json.load(file)
+        recorded = {'validation': card['validation_error'],
+                    'test': card['error']}
+    except (OSError, ValueError, KeyError) as error:
+        raise RamError(f'{path}: cannot be read ({error}); install the '
+                       'program again') from error
+    loaded.model.to_device(device)
+    splits = load_splits(loaded.config.data, root)
+    findings = []
+    for part, error in recorded.items():
+        result = _measure(loaded.model, loaded.config, splits, part)
+        findings.append(Finding(
+            f'{part} error on {result.n} images', f'{error} %',
+            f'{result.error} %', error == result.error))
+    return findings
+
+
+def _measure(model, config, splits, part):
+    """The evaluation of validation or test."""
+    images, labels, _ = fixed_canvases(config.data, splits, part)
+    streams = evaluation_streams(config.data, part)
+    batch_size = config.evaluation.batch_size
+    if config.data.is_game:
+        return evaluate_games(model, images, streams, batch_size=batch_size)
+    return evaluate(model, images, labels, streams, batch_size=batch_size)
 
 
 def _read_log(folder):

@@ -109,3 +109,8 @@ def test_inspect_compares_gazes(trained, capsys):
         assert len(gaze['caught']) == len(gaze['missed']) == 5
         assert 0 < gaze['mean'] < 9
     assert Image.open(out / 'gaze.png').size[0] > 500
+
+
+def test_verify_plays_the_validation_games_again(trained, capsys):
+    assert ram(['verify', str(trained / 'run')]) == 0
+    assert 'validation error on 60 images' in capsys.readouterr().out

@@ -94,3 +94,26 @@ def test_verify_refuses_a_folder_without_a_run(tmp_path, capsys):
     assert status == 2 and 'no such folder' in text
     status, text = run_verify(tmp_path, capsys)
     assert status == 2 and 'best.npz: no such file' in text
+
+
+def test_verify_measures_a_pretrained_network_again(
+        trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, 'PRETRAINED', str(tmp_path))
+    best = checkpoint.load_checkpoint(str(trained / 'best.npz'))
+    (tmp_path / 'mine.npz').write_bytes((trained / 'best.npz').read_bytes())
+    assert main(['evaluate', 'pretrained:mine', '--json',
+                 str(tmp_path / 'e.json')]) == 0
+    test = json.loads((tmp_path / 'e.json').read_text())['error']
+    for error, status in ((test, 0), (test + 1, 1)):
+        (tmp_path / 'mine.json').write_text(json.dumps({
+            'error': error,
+            'validation_error': best.metrics['validation_error']}))
+        capsys.readouterr()
+        assert main(['verify', 'pretrained:mine']) == status
+        text = capsys.readouterr().out
+        assert text.count('agrees') == 2 - status
+        assert 'validation error on 100 images' in text
+        assert 'test error on 50 images' in text
+    (tmp_path / 'mine.json').write_text('{')
+    assert main(['verify', 'pretrained:mine']) == 2
+    assert 'mine.json: cannot be read' in capsys.readouterr().err
