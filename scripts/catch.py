@@ -25,7 +25,7 @@ from ram.checkpoint import PRETRAINED, load_checkpoint, save_checkpoint
 from ram.config import load_config
 from ram.data.splits import load_splits
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluation_streams, wilson_interval
+from ram.evaluation.evaluate import evaluation_streams
 from ram.evaluation.play import evaluate_games
 from ram.files import replacing
 from ram.games.catch import Catch
@@ -37,7 +37,7 @@ GAZES = {'learned': 'learned', 'random': 'random', 'center': 'at the centre'}
 
 
 def measure(model, config):
-    """Shares of balls caught by policy and gaze, in %, with intervals."""
+    """Shares of balls missed by gaze and policy, in %, with intervals."""
     starts = load_splits(config.data).test.images
     found, own = {}, model.policy
     for gaze in dict.fromkeys([own, 'random', 'center']):
@@ -46,10 +46,8 @@ def measure(model, config):
             result = evaluate_games(
                 model, starts, evaluation_streams(config.data, 'test'),
                 policy, config.evaluation.batch_size)
-            low, high = result.interval
             found.setdefault(gaze, {})[policy] = {
-                'caught': 100 - result.error, 'interval': [100 - high,
-                                                           100 - low],
+                'error': result.error, 'interval': result.interval,
                 'n': result.n}
     model.policy = own
     return found
@@ -74,14 +72,17 @@ def record_run(folder):
         raise RamError(f'{folder}: not a run of configs/catch.yaml')
     name = 'catch' if config.model.policy == 'learned' else (
         f'catch-{config.model.policy}')
+    missed = measure(loaded.model, config)
     record = {
         'row': name, 'seed': config.training.seed,
-        'caught': measure(loaded.model, config),
+        **missed[config.model.policy]['mean'], 'missed': missed,
         'validation_error': loaded.metrics['validation_error'],
         'epoch': loaded.metrics['epoch'], 'epochs': len(log),
         'games': log[-1]['iteration'] * config.training.batch_size,
         'minutes': round(log[-1]['elapsed_time'] / 60, 1),
         'device': versions['device'], 'commit': commit(),
+        'command': 'ram train configs/catch.yaml --seed '
+                   f'{config.training.seed}',
         'versions': {key: versions[key] for key in (
             'ram', 'python', 'chainer', 'numpy', 'threads')},
         'config': config.as_dict(),
@@ -102,8 +103,8 @@ def export(record, loaded):
     with open(path, 'rb') as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     card = {key: record[key] for key in (
-        'row', 'seed', 'caught', 'validation_error', 'epoch', 'commit',
-        'config')}
+        'row', 'seed', 'error', 'interval', 'n', 'missed',
+        'validation_error', 'epoch', 'command', 'commit', 'config')}
     with replacing(path[:-4] + '.json', 'w') as file:
         json.dump(dict(card, sha256=digest), file, indent=1)
         file.write('\n')
@@ -143,7 +144,7 @@ def table(config):
              'games of training |', '|---|---|---|---|---|',
              f'| the paper\'s | learned | | {PAPER:.0f} | |']
     for record in _records():
-        for gaze, found in record['caught'].items():
+        for gaze, found in record['missed'].items():
             trained = record['row'].partition('-')[2] or 'learned'
             lines.append(
                 f'| seed {record["seed"]}, trained with gaze '
@@ -160,9 +161,8 @@ def table(config):
 
 
 def _cell(found):
-    low, high = (100 * bound for bound in wilson_interval(
-        round(found['caught'] * found['n'] / 100), found['n']))
-    return f'{found["caught"]:.2f} [{low:.2f}, {high:.2f}]'
+    low, high = found['interval']
+    return f'{100 - found["error"]:.2f} [{100 - high:.2f}, {100 - low:.2f}]'
 
 
 def _records():
