@@ -6,14 +6,17 @@ from types import SimpleNamespace
 import chainer
 import numpy
 import pytest
+from random_models import make_model
 from training_runs import assert_same_run, begin
 
 from ram.config import config_from_dict
 from ram.data import canvas
 from ram.data.splits import load_splits
 from ram.devices import get_device
+from ram.evaluation.evaluate import predict
 from ram.fast import batch_kernels
 from ram.fast.device import DeviceUpdater
+from ram.fast.device_evaluation import DevicePrediction
 from ram.fast.fused import fused_loss
 from ram.fast.products import dot, has_tf32, sum_rows
 from ram.functions.glimpse import glimpse, summed_area_table
@@ -235,6 +238,32 @@ def test_device_iteration_equals_links(gpu, tmp_path, case, updates):
         scale = abs(want).max() + 1e-6
         assert abs(to_cpu(gradients[name].grad) - want).max() < 1e-3 * scale, (
             name)
+
+
+@pytest.mark.parametrize('core, scales', [('lstm', 1), ('rnn', 2)])
+def test_predictions_equal_the_cpus(gpu, core, scales):
+    from ram.fast.cuda_graph import CudaGraphRunner
+
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, 'float32', core=core, scales=scales,
+                                 policy='learned', glimpses=4)
+    images = rng.random((70, channels, 17, 23)).astype('float32')
+    on_gpu = model.copy('copy')
+    on_gpu.to_device(gpu)
+    replayed = DevicePrediction(
+        on_gpu, images, *on_gpu.sample_noise(make_streams(5), 70, mean=True),
+        30)
+    replayed.run = CudaGraphRunner(replayed.launch, True)
+    for _ in range(4):
+        want, got = (predict(m, images, make_streams(5), batch_size=30
+                             ).probabilities for m in (model, on_gpu))
+        for probabilities in (got, replayed()):
+            # Rounding may move a crop by a pixel.
+            worst = abs(probabilities - want).max(axis=(0, 2))
+            assert (worst < 1e-4).mean() > 0.9
+        for m in (model, on_gpu):
+            for param in m.params():
+                param.array *= numpy.float32(0.9)
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)

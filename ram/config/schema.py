@@ -273,8 +273,8 @@ class TrainingConfig(_Section):
             'kernels one by one (run option)')))
     tf32: bool = _key(True, 'train in TF32, on GPUs with it (run option)')
     snapshot_minutes: Optional[float] = _key(10.0, (
-        'save a snapshot after so many minutes without one, and after each '
-        'epoch; null: after each epoch only (run option)'), gt=0, le=10 ** 6)
+        'save a snapshot after so many minutes without one, and after epochs '
+        '(a 20th of the time at most); null: after epochs only (run option)'), gt=0, le=10 ** 6)
     seed: Seed = _key(1, (
         'seed of weights, data order, canvases, first locations and policy '
         'noise'))

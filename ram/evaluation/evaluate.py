@@ -11,6 +11,7 @@ import numpy
 from ram.config import DataConfig
 from ram.data.splits import Splits
 from ram.devices import Array
+from ram.fast.device_evaluation import class_probabilities
 from ram.fast.fused import fused_problem, fused_rollout
 from ram.models.comparison import Baseline
 from ram.models.ram import RAM
@@ -156,8 +157,14 @@ def _predict_batch(model, images, first, noise):
     to_cpu = chainer.get_device('@numpy').send
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         images = model.device.send(images)
-        rollout = (model(images, first, noise) if fused_problem(model)
-                   else fused_rollout(model, images, first, noise))
+        if fused_problem(model):
+            rollout = model(images, first, noise)
+        else:
+            rollout = fused_rollout(model, images, first, noise)
+            if model.xp is not numpy:
+                return Paths(to_cpu(rollout.locations),
+                             to_cpu(class_probabilities(model,
+                                                        rollout.states)))
         shares = F.softmax(model.action(rollout.states), axis=2)
     return Paths(to_cpu(rollout.locations), to_cpu(shares.array))
 

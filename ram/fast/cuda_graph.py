@@ -34,14 +34,14 @@ class CudaGraphRunner:
     def __call__(self) -> None:
         """Runs the work once; does not wait for it."""
         with cupy.cuda.using_allocator(self._pool.malloc), self._stream:
-            if self._record and self._runs == _WARM_UP:
-                self._graph = self._capture()
-                self._record = self._graph is not None
             if self._graph is None:
                 self._work()
             else:
                 self._graph.launch()
-        self._runs += 1
+            self._runs += 1
+            if self._record and self._runs == _WARM_UP:
+                # At once, before other work sets cuBLAS to its own stream.
+                self._graph = self._capture()
 
     def _capture(self):
         """The work as a graph, not yet run; None if it cannot be recorded."""

@@ -43,6 +43,34 @@ __global__ void softmax(int count, int classes, int batch, int n,
 '''
 
 
+def _classify(states, weights, logits, out):
+    """Probabilities (T, B, K), which may be a part of (T, N, K), of states."""
+    dot(states.reshape(len(logits), -1), weights.action_W.T, out=logits)
+    launch(SOURCE, 'softmax', len(logits), logits.dtype, logits.shape[1],
+           out.shape[1], out.strides[0] // out.strides[1], logits,
+           weights.action_b, out)
+
+
+def class_probabilities(model: RAM, states: Array) -> Array:
+    """The probabilities of the classes, in kernels of this program's own.
+
+    Args:
+        model: The network, whose Links are all built in.
+        states: (T, B, units), on the GPU.
+
+    Returns:
+        (T, B, K) array there.
+
+    """
+    weights = Weights.of(model).arrays()
+    xp = chainer.backend.get_array_module(states)
+    shape = states.shape[:2] + (len(weights.action_b),)
+    out = xp.empty(shape, states.dtype)
+    logits = xp.empty((shape[0] * shape[1], shape[2]), states.dtype)
+    _classify(states, weights, logits, out)
+    return out
+
+
 class DevicePrediction:
     """Predicts the classes of the same images again and again.
 
@@ -100,11 +128,7 @@ class DevicePrediction:
                 self._sampled[:, part], self._locations[:, part],
                 self._means[:, part], states, weights,
                 pack_weights(ws, weights, config), config)
-            dot(states.reshape(len(logits), -1), weights.action_W.T,
-                out=logits)
-            launch(SOURCE, 'softmax', len(logits), logits.dtype,
-                   logits.shape[1], size, self._probabilities.shape[1],
-                   logits, weights.action_b, self._probabilities[:, part])
+            _classify(states, weights, logits, self._probabilities[:, part])
 
     def __call__(self) -> numpy.ndarray:
         """The probabilities, (T, N, K) on the CPU, after each glimpse."""

@@ -22,8 +22,12 @@ def flatten(link: chainer.Link) -> Array:
         (number of weights,) array on the link's device.
 
     """
-    vector = link.xp.concatenate(
-        [param.array.ravel() for param in _ordered(link)])
+    params = _ordered(link)
+    # Copies, which CuPy compiles no kernel for.
+    vector = link.xp.empty(sum(param.size for param in params),
+                           params[0].dtype)
+    for param, part in _split(params, vector):
+        part[...] = param.array
     _attach(link, vector)
     return vector
 

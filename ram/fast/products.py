@@ -151,7 +151,8 @@ class CublasProducts:
         key = len(a), a.dtype.char
         if key not in self._ones:
             xp = chainer.backend.get_array_module(a)
-            self._ones[key] = xp.ones((1, len(a)), a.dtype)
+            # From the host: CuPy would compile a kernel that fills.
+            self._ones[key] = xp.asarray(numpy.ones((1, len(a)), a.dtype))
             if xp is not numpy:  # other streams will read them
                 xp.cuda.get_current_stream().synchronize()
         self.dot(self._ones[key], a, out.reshape(1, -1))

@@ -5,6 +5,7 @@ See :mod:`ram.fast.batch_kernels` for ``counter`` and ``now``.
 
 from typing import Any, NamedTuple
 
+import chainer
 import numpy
 
 from ram.devices import Array
@@ -217,6 +218,18 @@ def partial_squared_norms(gradient: Array, partial: Array) -> None:
     """Sums of every ``len(partial)``-th square of a vector, float64."""
     launch(SOURCE, 'partial_squared_norms', len(partial), gradient.dtype,
            gradient.size, gradient, partial)
+
+
+def all_finite(vector: Array) -> bool:
+    """Whether all numbers of a vector on the GPU are; waits for it.
+
+    By a kernel that training has compiled: CuPy would compile two more.
+    """
+    xp = chainer.backend.get_array_module(vector)
+    partial = xp.zeros(PARTIAL_SUMS, 'float64')
+    partial_squared_norms(vector, partial)
+    return bool(numpy.isfinite(
+        chainer.get_device('@numpy').send(partial)).all())
 
 
 class Metrics(NamedTuple):

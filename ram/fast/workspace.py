@@ -179,9 +179,8 @@ class Workspace:
                            config.size)
         self.clipped = make(T, B, 2)
         self.encoded = make(T, B, what + where)  # h_g and h_l
-        # g_t and h_{t-1}; like c, the latter is not read in the first step.
-        self.x = make(T, B, g + units)
-        self.x[0][:, g:] = 0
+        # g_t and h_{t-1}: the first state stays zero.
+        self.x = xp.zeros((T, B, g + units), dtype)
         # The first step has nothing to forget. With gate-major rows it skips
         # the forget gate: the rows of its core begin at start_row.
         by_gate = config.lstm and self.ops.GATE_MAJOR
@@ -196,8 +195,8 @@ class Workspace:
         self.out_W, self.out_b = make(g, what + where), make(g)
         self.buffer = make(B, units)
         # Backward.
-        self.dz = make(T, B, gates * units)
-        self.dz[0, :, :self.start_row] = 0
+        # Of the first step, the part before start_row stays zero.
+        self.dz = xp.zeros((T, B, gates * units), dtype)
         self.dx, self.dg = make(T, B, g + units), make(T, B, g)
         self.dc, self.dh = make(B, units), make(B, units)
         self.slopes = make(3 if config.lstm else 0, B, units)

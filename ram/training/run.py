@@ -114,7 +114,7 @@ def _run(composed, config, out, device, stream, ranks):
             raise RamError(
                 f'{out}: cannot be written: {error.strerror or error}; make '
                 'room and continue with --resume') from error
-        if trainer.updater.epoch_detail != trainer.updater.epoch:
+        if snapshot.iteration != trainer.updater.iteration:
             snapshot.save(trainer)
     files = [path for path in (os.path.join(out, name) for name in FILES)
              if os.path.exists(path)]

@@ -2,6 +2,7 @@
 
 import json
 
+import chainer
 import numpy
 import pytest
 from random_models import make_model
@@ -11,7 +12,7 @@ from ram.checkpoint import load_checkpoint
 from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation.evaluate import evaluate, evaluation_streams, predict
 from ram.fast import kernels, workspace
-from ram.fast.device_evaluation import DevicePrediction
+from ram.fast.device_evaluation import DevicePrediction, class_probabilities
 from ram.fast.engine import Engine
 from ram.random_streams import make_streams
 from ram.training import build
@@ -37,6 +38,16 @@ def test_device_prediction_equals_predict(kernels_as_cpp, monkeypatch, policy,
         numpy.testing.assert_allclose(got, want, rtol=0, atol=2e-6)
         for param in model.params():  # weights that change in place
             param.array *= 0.9
+
+
+def test_class_probabilities_equal_chainers(kernels_as_cpp):
+    rng = numpy.random.default_rng(0)
+    model, _ = make_model(rng)
+    units = model.action.logits.W.shape[1]
+    states = 9 * rng.standard_normal((3, 5, units))
+    want = chainer.functions.softmax(model.action(states), axis=2).array
+    numpy.testing.assert_allclose(class_probabilities(model, states), want,
+                                  rtol=0, atol=1e-12)
 
 
 @pytest.mark.usefixtures('kernels_as_cpp', 'no_figures')

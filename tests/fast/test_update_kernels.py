@@ -88,6 +88,16 @@ def test_adam_records_the_first_loss_not_finite():
     assert counter.tolist() == [4, 13]
 
 
+def test_all_finite_finds_one_that_is_not():
+    for dtype, largest in (('float32', 3e38), ('float64', 1e150)):
+        vector = numpy.full(3 * update_kernels.PARTIAL_SUMS // 2, largest,
+                            dtype)
+        assert update_kernels.all_finite(vector)
+        for value in (numpy.inf, -numpy.inf, numpy.nan):
+            vector[-1] = value
+            assert not update_kernels.all_finite(vector)
+
+
 @pytest.mark.parametrize('clip', [0, 0.1, 100])
 @pytest.mark.parametrize('decay', [0, 0.5])
 def test_adam_equals_chainers(clip, decay):

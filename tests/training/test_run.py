@@ -131,6 +131,7 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     for name in ('LearningRate', 'Snapshot'):
         bare.extend(trainer.get_extension(name))
     bare.run()
+    trainer.get_extension('Snapshot').save(bare)
     runs = [arrays_of(tmp_path / name / 'snapshot.npz', 'snapshot')
             for name in ('1', '2', '3', 'none')]
     compared = 0
@@ -338,13 +339,13 @@ def test_early_stopping(tmp_path, monkeypatch):
                         lambda *args, **kwargs: Result())
     outcome = train(make_config({'epochs': 10, 'early_stopping': 3}),
                     tmp_path / 'run')
-    assert (outcome.error, outcome.epoch) == (30, 5)
-    assert len(log_of(tmp_path / 'run')) == 8
+    assert (outcome.error, outcome.epoch) == (30, 4)
+    assert len(log_of(tmp_path / 'run')) == 7
     best = checkpoint.load_checkpoint(outcome.best)
-    assert best.metrics == {'epoch': 5, 'iteration': 32,
+    assert best.metrics == {'epoch': 4, 'iteration': 25,
                             'validation_error': 30}
     last = checkpoint.load_checkpoint(str(tmp_path / 'run' / 'last.npz'))
-    assert last.metrics['epoch'] == 8
+    assert last.metrics['epoch'] == 7
 
 
 @pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd'])

@@ -5,9 +5,11 @@ import os
 from typing import Any
 
 import chainer
+import numpy
 from chainer.training import extension
 
 from ram.errors import RamError
+from ram.fast.update_kernels import all_finite
 from ram.training.distributed import SingleProcess
 
 
@@ -57,8 +59,12 @@ def check_weights(trainer: Any, snapshot: str) -> None:
         RamError: Names the weight and the iteration.
 
     """
-    for name, param in trainer.updater.get_optimizer(
-            'main').target.chain.namedparams():
+    target = trainer.updater.get_optimizer('main').target
+    vector = target.vector.array
+    if (numpy.isfinite(vector).all() if target.xp is numpy
+            else all_finite(vector)):
+        return
+    for name, param in target.chain.namedparams():
         if not bool(param.xp.isfinite(param.array).all()):
             _stop(trainer.updater.iteration, snapshot,
                   f'the weight {name} became infinite')

@@ -22,9 +22,14 @@ from ram.errors import RamError
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import check_weights
 
+_SHARE = 1 / 20  # of the time of the training, for snapshots of epochs
+
 
 class Snapshot(extension.Extension):
     """Saves all that a resumed run needs, by epoch and by time.
+
+    It saves after each epoch, but for at most a twentieth of the time: epochs
+    of less than a second would otherwise wait for the disk.
 
     The one before is kept as well, in case the newest is damaged. Chainer's
     ``snapshot`` saves no generators and picks the newest file by its time.
@@ -38,6 +43,7 @@ class Snapshot(extension.Extension):
 
     Attributes:
         path: The newest snapshot.
+        iteration: That it was saved after.
 
     """
 
@@ -55,12 +61,15 @@ class Snapshot(extension.Extension):
         self._ranks = ranks
         minutes = config.training.snapshot_minutes
         self._seconds = math.inf if minutes is None else 60 * minutes
-        self._saved = time.monotonic()
+        self._saved, self._next = time.monotonic(), -math.inf
+        self.iteration = None
 
     def __call__(self, trainer: Any) -> None:
+        now = time.monotonic()
+        due = now - self._saved >= self._seconds or (
+            trainer.updater.is_new_epoch and now >= self._next)
         # Rank 0's clock decides for all.
-        late = time.monotonic() - self._saved >= self._seconds
-        if trainer.updater.is_new_epoch or self._ranks.from_first(late):
+        if self._ranks.from_first(due):
             self.save(trainer)
 
     def save(self, trainer: Any) -> None:
@@ -71,6 +80,8 @@ class Snapshot(extension.Extension):
                 the files that are there stay.
 
         """
+        start = time.monotonic()
+        self.iteration = trainer.updater.iteration
         streams = self._ranks.all_of({
             name: stream.bit_generator.state
             for name, stream in self._streams.items()})[1:]
@@ -92,6 +103,7 @@ class Snapshot(extension.Extension):
             os.replace(self.path, self._before)
         os.replace(self._fresh, self.path)
         self._saved = time.monotonic()
+        self._next = self._saved + (self._saved - start) / _SHARE
 
     def exists(self) -> bool:
         """Whether there is a run to resume."""
