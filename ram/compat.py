@@ -12,7 +12,7 @@ Chainer reads          gone since     put in its place
 ``pkg_resources``      setuptools 82  finds no package
 =====================  =============  ===========================
 
-The two modules take a third of a second to import, for a check that tells
+The two modules take a third of a second to import, for a check that reports
 nothing here. Where they are installed and nobody has imported them yet, the
 ones put in their place serve while Chainer is imported, and go.
 

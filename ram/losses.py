@@ -77,7 +77,7 @@ def reward(logits: Array, labels: Array, kind: str = 'correct') -> Array:
         kind: ``correct``: 1 if the class is correct, else 0, as in the paper.
             ``probability``: the probability of the correct class. That is the
             expectation of the former if the class were sampled from the
-            softmax; it varies less and tells a close guess from a bad one.
+            softmax; it varies less and distinguishes a close guess from a bad one.
 
     Returns:
         (B,) array of the logits' dtype, detached.

@@ -14,11 +14,11 @@ import os
 import numpy
 from PIL import Image, ImageDraw
 
-SIDE, FINE = 48, 4  # pixels of an image, and of each while it is drawn
+SIDE, FINE = 48, 4  # pixels of an image, and of each while it is rendered
 
 
 def regular(corners, radius=1):
-    """Corners of a regular polygon, or of a star for two radii in turn."""
+    """Corners of a regular polygon, or of a star for two alternating radii."""
     radii = numpy.resize(radius, corners)
     angles = numpy.arange(corners) * 2 * math.pi / corners
     return numpy.stack([radii * numpy.cos(angles), radii * numpy.sin(angles)],

@@ -57,9 +57,9 @@ def test_predict_equals_evaluate(model):
     assert result.probabilities.shape == (11, 3, 4)
     numpy.testing.assert_allclose(result.probabilities.sum(axis=2), 1, 1e-5)
     assert result.names == [str(i) for i in result.classes]
-    drawn = trajectories(model.network, images, labels, range(11),
+    rendered = trajectories(model.network, images, labels, range(11),
                          evaluation_streams(data, 'test'))
-    for i, expected in enumerate(drawn):
+    for i, expected in enumerate(rendered):
         # In pixels: (-1, -1) is (0, 0) and (1, 1) is (W, H) = (30, 20).
         x, y = (expected.locations.astype('float64').T + 1) * [[15], [10]]
         numpy.testing.assert_allclose(result.locations[i, :, 0], x, 0, 1e-4)

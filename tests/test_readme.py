@@ -149,7 +149,7 @@ def test_images_to_a_picture(folder):
 def test_a_link_of_ones_own_learns(folder):
     path, printed = folder
     _, own = errors(printed)
-    assert own < 70  # of ten classes; of chance 90
+    assert own < 70  # of ten classes; guessing gives 90
     with open(path / 'runs' / 'convolutional' / 'config.yaml') as file:
         assert 'convolutional.ConvGlimpseNetwork' in file.read()
 

@@ -1,7 +1,7 @@
 """Digits that the program draws itself: data without a download.
 
 Every image is a digit in one of the fonts that come with matplotlib, turned,
-sheared, stretched, shifted, bent, drawn with a pen of another width, blurred
+sheared, stretched, shifted, bent, written with a pen of another width, blurred
 and sprinkled with noise: never twice the same.
 """
 

@@ -161,7 +161,7 @@ _BASELINE, _LOCATION, _CORE, _GLIMPSE, _IMAGE = 84, 158, 262, 356, 484
 def draw_unrolled(model: RAM, trajectory: Trajectory) -> Axes:
     """Draws the network over time (Figure 1C) with its own trajectory.
 
-    The images are drawn on other axes of the figure.
+    The images are on other axes of the figure.
     """
     sizes = Sizes(model)
     last = model.glimpses - 1
@@ -294,7 +294,7 @@ def _draw_legend(ax, y):
 def _flow(ax, start, end, source, target, reached):
     """An output of one part to the next, and the gradients that come back.
 
-    A barrier is drawn where a gradient reaches the target but not the source.
+    There is a barrier where a gradient reaches the target but not the source.
     """
     start, end = numpy.array(start, float), numpy.array(end, float)
     arrow(ax, start, end)

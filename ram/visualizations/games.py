@@ -84,7 +84,7 @@ class GameFilm:
             done += len(games)
             caught += int(self._played.rewards[list(games)].sum())
         sheet.title(figure, f'Catch: {caught} of {done} caught')
-        # One system of axes, in points: many would be drawn slowly.
+        # One system of axes, in points: many would be slow.
         whole = figure.get_size_inches() * 72
         ax = sheet.add_axes(figure, 0, 0, *whole)
         sheet.clear_axes(ax, *whole)

@@ -131,7 +131,7 @@ def _figures(inspection, names):
 
 
 def _most_frequent(inspection):
-    """The most frequent classes, in order, as many as are drawn."""
+    """The most frequent classes, in order, as many as are shown."""
     counts = numpy.bincount(inspection.labels,
                             minlength=len(inspection.evaluation.confusion))
     return sorted(numpy.argsort(

@@ -23,7 +23,7 @@ from ram.visualizations import charts, sheet
 from ram.visualizations.colours import GUESS, SCALE_COLOURS
 from ram.visualizations.sheet import FAINT, FONT, GAP, INK
 
-CLASSES = 20  # drawn at most
+CLASSES = 20  # shown at most
 
 _TOP = 34  # the title and the space below it
 _HALO = sheet.halo(3.4, 'white')
@@ -66,7 +66,7 @@ def draw_heat_maps(heat_map: statistics.HeatMap,
                    ) -> List[Axes]:
     """Draws where glimpses land: a column each glimpse, a row each class.
 
-    The outlines of mean digits, with their square, are drawn at (0, 0).
+    The outlines of mean digits, with their square, are at (0, 0).
 
     Returns:
         Axes in pixels, y downwards, row by row.

@@ -54,7 +54,7 @@ KEPT = {'snapshot.npz': 'snapshot', 'best.npz': 'checkpoint',
 
 
 def start(folder, out, limit=None):
-    """Starts the training, or goes on with it; returns the process."""
+    """Starts or resumes the training; returns the process."""
     def preexec():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 

@@ -107,7 +107,7 @@ class Watch:
 
 
 def own_engine(watch, minutes, seed):
-    """Cases drawn at random."""
+    """Random cases."""
     rng = random.Random(f'{seed} {watch.name}')
     for data in watch.target.seeds:
         watch(data)

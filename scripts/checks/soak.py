@@ -46,7 +46,7 @@ def processor(pid):
 
 
 def epochs(out):
-    """How many its log tells of."""
+    """The number in its log."""
     try:
         with open(os.path.join(out, 'log')) as file:
             return len(json.load(file))
@@ -79,7 +79,7 @@ def watch(process, out, minutes, every):
     return samples
 
 
-def judge(samples):
+def check_samples(samples):
     """What became of memory, files and speed after the second epoch.
 
     Args:
@@ -135,7 +135,7 @@ def main():
     status = process.wait()
     if status not in (0, 128 + signal.SIGTERM):
         sys.exit(f'soak: the training ended with status {status}')
-    report = judge(samples)
+    report = check_samples(samples)
     if args.json:
         with replacing(args.json, 'w') as file:
             json.dump(report, file, indent=2)

@@ -128,17 +128,17 @@ def test_inspect(at, capsys, monkeypatch):
     assert 'looking [####' in bar and 'drawing [####' in bar
     assert bar.endswith('\r\033[K')
     with open('a/b/inspect.json') as file:
-        told = json.load(file)
+        found = json.load(file)
     assert main(at(['evaluate', '@/run/best.npz', '--split', 'validation',
                     '--json', 'e.json'])) == 0
     with open('e.json') as file:
         measured = json.load(file)
     for key in ('error', 'interval', 'n', 'error_by_glimpse', 'confusion',
                 'config', 'metrics', 'split'):
-        assert told[key] == measured[key]
-    assert told['first_location']['n'] == 10
-    assert told['chosen']['first'] == [0, 1, 2]
-    assert told['heat_digit'] is None
+        assert found[key] == measured[key]
+    assert found['first_location']['n'] == 10
+    assert found['chosen']['first'] == [0, 1, 2]
+    assert found['heat_digit'] is None
     with open('a/b/index.html', encoding='utf-8') as file:
         page = file.read()
     assert all(f'<code>{name}</code>' in page for name in os.listdir('a/b')

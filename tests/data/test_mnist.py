@@ -46,7 +46,7 @@ def small_mnist(contents, monkeypatch):
 
 
 class Mirror:
-    """A local server that answers as told, by the kind of trouble."""
+    """A local server that answers by the kind of trouble."""
 
     def __init__(self, contents, trouble=None):
         self.asked = []

@@ -64,8 +64,8 @@ def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
 
 def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
     assert ablation('--set', 'training.batch_size=9999') == 2
-    told = capsys.readouterr().err
-    assert 'as it is, seed 1: ended with status 2; see ' in told
+    printed = capsys.readouterr().err
+    assert 'as it is, seed 1: ended with status 2; see ' in printed
     assert not os.path.exists(tmp_path / 'ablation.json')
 
 

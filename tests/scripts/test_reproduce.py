@@ -67,7 +67,7 @@ def test_rows_are_trained_once_and_in_their_order(reproduce, capsys):
     assert 'test error' in capsys.readouterr().out
     assert len(first['curve']) == first['epochs'] == 2
     assert first['validation_error'] == min(first['curve'])
-    # The second went on from the weights of the first.
+    # The second started from the weights of the first.
     best = str(reproduce.folder / 'runs' / 'toy-1' / 'best.npz')
     with open(reproduce.folder / 'runs' / 'after-1' / 'config.yaml') as file:
         assert best in file.read()

@@ -146,24 +146,24 @@ def test_soak(tmp_path):
 
 
 def test_what_soak_finds(load_script):
-    judge = load_script('checks/soak').judge
+    check_samples = load_script('checks/soak').check_samples
     # A look a second, an epoch every four; in the last third one takes five.
     ends = [4 * i for i in range(1, 21)] + [80 + 5 * i for i in range(1, 11)]
     samples = [(float(t), sum(end <= t for end in ends), 100.0, 8, t / 2)
                for t in range(131)]
-    report = judge(samples)
+    report = check_samples(samples)
     assert report['holds'] and report['grown_mb'] == 0
     assert report['epoch_seconds'] == [2.0, 2.5]
     grows = [s[:2] + (100.0 + s[0] / 4,) + s[3:] for s in samples]
-    assert not judge(grows)['holds']
+    assert not check_samples(grows)['holds']
     leaks = [s[:3] + (8 + s[1],) + s[4:] for s in samples]
-    assert not judge(leaks)['holds']
+    assert not check_samples(leaks)['holds']
     # At two looks of three a file is just being written.
     writes = [s[:3] + (8 + (i % 3 > 0),) + s[4:]
               for i, s in enumerate(samples)]
-    assert judge(writes)['holds'] and judge(writes)['files'] == [8, 8]
+    assert check_samples(writes)['holds'] and check_samples(writes)['files'] == [8, 8]
     one = [s[:3] + (s[3] + (s[0] > 60),) + s[4:] for s in writes]
-    assert not judge(one)['holds'] and judge(one)['files'] == [8, 9]
+    assert not check_samples(one)['holds'] and check_samples(one)['files'] == [8, 9]
 
 
 def test_shapes_from_drawing_to_training(tmp_path):
@@ -202,7 +202,7 @@ def test_fuzz(tmp_path):
 
 
 def test_fuzz_finds(tmp_path):
-    # The same readers, one of which now falls over: it must be told.
+    # The same readers, one of which now fails: the report must say so.
     (tmp_path / 'sitecustomize.py').write_text(
         'import ram.compat, ram.data.idx\n'
         'def read(path, ndim):\n    raise ZeroDivisionError\n'

@@ -98,7 +98,7 @@ def test_unrolled_shows_the_first_and_last_glimpses(glimpses):
 def test_sensor_shows_the_patches_of_the_sensor():
     model, _ = make(scales=2)
     ax = draw_sensor(model, IMAGES[0], AT)
-    image, *pairs = [drawn.get_array()[:, :, 0] / 255 for drawn in ax.images]
+    image, *pairs = [rendered.get_array()[:, :, 0] / 255 for rendered in ax.images]
     numpy.testing.assert_allclose(image, IMAGES[0, 0], atol=1 / 255)
     retina = model.glimpse.sensor(IMAGES[:1], AT[None])[0]
     for patch, small, want, step in zip(pairs[::2], pairs[1::2], retina,

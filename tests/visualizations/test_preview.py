@@ -23,10 +23,10 @@ def test_preview_draws_each_pixel(channels):
         # Rows of a raster run downwards.
         rows = len(raster) - box.y1 + (numpy.arange(12) + 0.5) * zoom
         columns = box.x0 + (numpy.arange(20) + 0.5) * zoom
-        drawn = raster[rows.astype(int)][:, columns.astype(int)] / 255
+        rendered = raster[rows.astype(int)][:, columns.astype(int)] / 255
         if channels != 3:
             image = numpy.repeat(image.mean(axis=0, keepdims=True), 3, axis=0)
-        assert_allclose(drawn, image.transpose(1, 2, 0), atol=1 / 255)
+        assert_allclose(rendered, image.transpose(1, 2, 0), atol=1 / 255)
 
 
 def test_preview_puts_labels_above_images():

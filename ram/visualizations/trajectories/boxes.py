@@ -68,7 +68,7 @@ def scene_size(trajectories: Sequence[Trajectory], patch_sizes: Sequence[int],
 
 
 def _zoom(side, margin, longest):
-    """Pixels to draw a pixel of the image with, and the margin drawn.
+    """Pixels to draw a pixel of the image with, and the margin shown.
 
     A whole number where the image is small enough, so that all its pixels
     look alike. The panel may clip a large box: to show all of it the image

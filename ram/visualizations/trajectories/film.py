@@ -145,7 +145,7 @@ class Film:
                                     layout.margin))
         legend.draw(self._figure, GAP, rows * down + GAP)
         self.shots = make_shots(max(t.glimpses for t in trajectories), seconds)
-        # The rest is drawn once, and only these again for each frame.
+        # The rest is rendered once, and only these again for each frame.
         self._moving = [a for card in self._cards for a in card.moving]
         for artist in self._moving:
             artist.set_animated(True)

@@ -50,8 +50,8 @@ def test_film_has_a_frame_for_each_measured_epoch(tmp_path):
     frames, durations = frames_of(path)
     assert durations == [400, 400, 2000]  # epochs 2, 4 and 5
     assert path.stat().st_size < 3e6
-    drawn = picture_of(tmp_path / 'run' / 'last.npz', config)
-    difference = [abs(frame - drawn).mean() for frame in frames]
+    rendered = picture_of(tmp_path / 'run' / 'last.npz', config)
+    difference = [abs(frame - rendered).mean() for frame in frames]
     assert difference[2] < 0.2  # but for the choice of colours
     assert min(difference[:2]) > 2 * difference[2]
     assert arrays_of(tmp_path / 'run' / 'snapshot.npz', 'snapshot')[

@@ -11,7 +11,7 @@ from ram.visualizations.trajectories import boxes, panels
 
 
 def found_box(raster, colour, margin):
-    """Row, column, height and width of a drawn box, in image pixels."""
+    """Row, column, height and width of a rendered box, in image pixels."""
     found, top, bottom, left, right = coloured(raster, colour)
     # Along a line at a quarter of the height, away from the middle.
     line = found[top + (bottom - top) // 4, left:right + 1]
@@ -46,7 +46,7 @@ def false_boxes(location, size, image_size):
         row, column, height, width = found_box(
             with_boxes, SCALE_COLOURS[scale], margin)
         assert height == width == side
-        # The middles of the drawn pixels within the box, averaged as the
+        # The middles of the rendered pixels within the box, averaged as the
         # sensor averages.
         rows, columns = (
             ((start + margin + numpy.arange(side) + 0.5) * ZOOM).astype(int)

@@ -35,12 +35,12 @@ def test_gif_shows_each_glimpse_and_then_the_verdict(tmp_path):
     frames, durations, loop = frames_of(path)
     assert durations == [400] + 2 * (5 * [40] + [400]) + [1200]
     assert loop == 0
-    # Glimpse for glimpse the same as drawn from scratch.
+    # Glimpse for glimpse the same as rendered from scratch.
     for frame, step in ((0, 0), (6, 1), (12, 2), (13, None)):
-        drawn = rasterise(draw_trajectory(trajectory, patch_sizes,
+        rendered = rasterise(draw_trajectory(trajectory, patch_sizes,
                                           step)[0].figure)[12:-12, :-24]
-        shown = frames[frame][:drawn.shape[0], :drawn.shape[1]]
-        difference = abs(shown - drawn)
+        shown = frames[frame][:rendered.shape[0], :rendered.shape[1]]
+        difference = abs(shown - rendered)
         assert difference.max() < 100
         assert difference.mean() < 1
 
@@ -78,18 +78,18 @@ def test_frames_are_one_a_glimpse_and_the_verdict(tmp_path):
     assert save_trajectories(path, [trajectory], patch_sizes) == path
     assert sorted(p.name for p in (tmp_path / '50%').iterdir()) == [
         'a001.png', 'a002.png', 'a003.png', 'a004.png']
-    drawn = [rasterise(draw_trajectory(trajectory, patch_sizes,
+    rendered = [rasterise(draw_trajectory(trajectory, patch_sizes,
                                        step)[0].figure)[12:-12, :-24]
              for step in (0, 1, 2, None)]
     for number in range(4):
         with Image.open(path.replace('%03d', f'00{number + 1}')) as image:
             shown = numpy.array(image.convert('RGB')).astype(int)
         # Twice as fine, from the upper left corner.
-        height, width = drawn[0].shape[:2]
+        height, width = rendered[0].shape[:2]
         coarse = shown[:2 * height, :2 * width].reshape(
             height, 2, width, 2, 3).mean(axis=(1, 3))
         assert numpy.argmin([abs(coarse - other).mean()
-                             for other in drawn]) == number
+                             for other in rendered]) == number
         wrong = [round(255 * c) for c in to_rgb(WRONG)]
         assert (shown == wrong).all(axis=2).any() == (number == 3)
 
