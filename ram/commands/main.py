@@ -7,11 +7,22 @@ import sys
 from typing import List, Optional
 
 import ram
-from ram.commands import data, evaluate, inspect, render, train, verify
+from ram.commands import (
+    compare,
+    data,
+    evaluate,
+    inspect,
+    pretrained,
+    render,
+    runs,
+    train,
+    verify,
+)
 from ram.commands.arguments import print_error
 from ram.errors import RamError
 
-COMMANDS = (train, verify, evaluate, render, inspect, data)
+COMMANDS = (train, verify, evaluate, render, inspect, pretrained, runs,
+            compare, data)
 
 FIRST_HOUR = """\
 a first hour:
@@ -20,7 +31,8 @@ a first hour:
   ram render runs/quick/best.npz --out look.gif        where it looks
   ram inspect runs/quick/best.npz --out inspected      the policy on one page
   ram data preview configs/cluttered.yaml --out seen.png
-  ram evaluate pretrained:mnist-6                        a trained network
+  ram evaluate pretrained:mnist-6                      a trained network
+  ram pretrained                                       all of these
 
 `ram COMMAND --help` shows examples of each.
 """

@@ -33,6 +33,7 @@ from ram.training.extensions.snapshot import Snapshot
 from ram.training.extensions.std_schedule import StdSchedule
 from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
+from ram.training.extensions.watch_policy import WatchPolicy
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import (
     ComparisonTrainChain,
@@ -233,6 +234,8 @@ def _extend_with_reports(trainer, stream, model, images, labels, config,
     if config.model.network == 'ram' and not config.data.is_game:
         examples = Examples(model, images, labels, config)
         trainer.extend(Trajectories(examples, trainer.out))
+        if config.model.policy == 'learned' and config.model.glimpses > 1:
+            trainer.extend(WatchPolicy(model, images, config))
     if tensorboard:
         learning = trainer.updater.get_optimizer('main').target.chain.model
         trainer.extend(TensorBoard(learning, examples, trainer.out))
