@@ -8,13 +8,14 @@ from typing import Any
 
 from ram.commands import arguments, games
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate
+from ram.evaluation.evaluate import evaluate, predict
+from ram.evaluation.tables import prediction_rows, write_csv
 from ram.files import replacing
 
 EXAMPLES = """\
 examples:
   ram evaluate pretrained:mnist-6
-  ram evaluate runs/mnist/best.npz --json error.json
+  ram evaluate runs/mnist/best.npz --json error.json --csv images.csv
   ram evaluate runs/mnist/best.npz --policy sample --samples 10
   ram evaluate pretrained:cluttered-8 --canvas-seeds 10
   ram evaluate pretrained:catch
@@ -42,6 +43,9 @@ def add_parser(commands: Any) -> None:
     arguments.add_root(parser)
     parser.add_argument('--json', metavar='FILE',
                         help='write the result there too')
+    parser.add_argument('--csv', metavar='FILE', help=(
+        "write every image's label, prediction, probabilities and locations "
+        'there'))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
     if args.canvas_seeds > 1 and config.data.variant == 'original':
         raise RamError(f'--canvas-seeds: the images of {args.checkpoint} lie '
                        'on no canvas; leave it out')
+    if args.csv and (args.samples or config.evaluation.samples) > 1:
+        raise RamError('--csv: writes one path an image; set --samples 1')
     policy = args.policy or config.evaluation.policy
     samples = args.samples or config.evaluation.samples
     result = evaluate(model, images, labels, streams(), policy, samples,
@@ -92,6 +98,21 @@ def run(args: argparse.Namespace) -> None:
             json.dump(values, file, indent=2)
             file.write('\n')
         print(f'written: {args.json}')
+    if args.csv:
+        _write_csv(args, loaded, policy)
+        print(f'written: {args.csv}')
+
+
+def _write_csv(args, loaded, policy):
+    model, config, *_ = loaded.checkpoint
+    images, labels, _ = loaded.canvases
+    paths = predict(model, images, loaded.streams(), policy,
+                    config.evaluation.batch_size)
+    points = (paths.locations.transpose(1, 0, 2) + 1) / 2 * (
+        images.shape[:1:-1])
+    write_csv(args.csv, list(prediction_rows(
+        range(len(images)), paths.probabilities[-1], points,
+        config.data.class_names or range(config.data.classes), labels)))
 
 
 def _progress(samples):

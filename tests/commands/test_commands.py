@@ -1,5 +1,6 @@
 """End to end through the command line, and all that a user can get wrong."""
 
+import csv
 import json
 import os
 import resource
@@ -38,6 +39,29 @@ def at(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return lambda args: [a.replace('@', str(trained)) if not a.startswith(
         '@numpy') and not a.startswith('@cupy') else a for a in args]
+
+
+def test_evaluate_writes_every_image(at, capsys):
+    assert main(at(['evaluate', '@/run/best.npz', '--csv', 'images.csv',
+                    '--json', 'e.json'])) == 0
+    assert 'written: images.csv' in capsys.readouterr().out
+    with open('images.csv', newline='') as file:
+        found = list(csv.DictReader(file))
+    with open('e.json') as file:
+        result = json.load(file)
+    wrong = sum(row['label'] != row['prediction'] for row in found)
+    assert len(found) == 60 and 100 * wrong / 60 == result['error']
+    assert [row['image'] for row in found] == [str(i) for i in range(60)]
+    for row in found:
+        shares = {k: float(row[f'p({k})']) for k in map(str, range(10))}
+        assert abs(sum(shares.values()) - 1) < 1e-4
+        assert max(shares, key=shares.get) == row['prediction']
+        assert float(row['probability']) == max(shares.values())
+        assert all(0 <= float(row[f'{axis}{t}']) <= 28
+                   for axis in 'xy' for t in (1, 2, 3))
+    assert main(at(['evaluate', '@/run/best.npz', '--csv', 'x.csv',
+                    '--samples', '2', '--policy', 'sample'])) == 2
+    assert '--csv: writes one path' in capsys.readouterr().err
 
 
 def test_train_evaluate_render(at, capsys):
