@@ -6,12 +6,7 @@ from typing import Any
 from ram.commands import arguments
 from ram.config import load_config
 from ram.data.batches import BatchIterator
-from ram.data.splits import (
-    Splits,
-    fixed_canvases,
-    load_splits,
-    name_classes,
-)
+from ram.data.splits import Splits, fixed_canvases, load_data
 from ram.random_streams import make_streams
 
 FETCH_EXAMPLES = """\
@@ -62,9 +57,9 @@ def run_fetch(args: argparse.Namespace) -> None:
 def run_preview(args: argparse.Namespace) -> None:
     """Writes a picture of some images."""
     from ram import visualizations
-    config = name_classes(load_config(args.config, args.set))
+    config, splits = load_data(load_config(args.config, args.set),
+                               args.data_root)
     data = config.data
-    splits = load_splits(data, args.data_root)
     if args.split == 'train':
         images, labels = next(BatchIterator(
             data, splits.train, min(args.examples, len(splits.train.labels)),

@@ -1,20 +1,23 @@
-"""Images in a folder: PNG and JPEG, a sub-folder for each class.
+"""Images in a folder: PNG, JPEG, TIFF and BMP, a sub-folder for each class.
 
 The folder holds the classes, or ``train/`` and ``test/`` which hold them.
 """
 
 import os
 import warnings
-from typing import List
+from typing import List, Tuple
 
 import numpy
 from PIL import Image, ImageOps
 
 from ram.config import DataConfig
+from ram.data.scaling import scale
 from ram.devices import Array
 from ram.errors import RamError
 
-FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG'}
+FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.tif': 'TIFF',
+           '.tiff': 'TIFF', '.bmp': 'BMP'}
+_KINDS = 'PNG, JPEG, TIFF or BMP'
 PIXELS = 2 ** 26  # of one file
 BYTES = 2 ** 31  # of all images
 _LAYOUT = 'put the images of each class into a sub-folder of its own'
@@ -45,17 +48,17 @@ def class_names(folder: str) -> List[str]:
     return names
 
 
-def load(data: DataConfig):
+def load(data: DataConfig) -> List[Tuple[Array, Array]]:
     """Reads the images.
 
     Args:
-        data: ``folder``, ``image_size``,
-            ``channels``, ``resize`` and ``class_names`` are used.
+        data: ``folder``, ``image_size``, ``channels``, ``resize``, ``range``
+            and ``class_names`` are used.
 
     Returns:
-        list of tuple of arrays: Images (N, C, h, w) uint8 and labels (N,)
-        int32, class by class; for ``train/`` and for ``test/``, or for the
-        whole folder.
+        Images (N, C, h, w) uint8, or their values as stored if ``range`` is
+        set, and labels (N,) int32, class by class; for ``train/`` and for
+        ``test/``, or for the whole folder.
 
     Raises:
         RamError: Where a file is no image, or not of the right size, all
@@ -130,10 +133,18 @@ def _files(folder):
 
 
 def _read_all(listed, data):
-    images = numpy.empty(
-        (len(listed), data.channels) + data.image_size, 'uint8')
-    for place, (path, _) in zip(images, listed):
-        place[...] = read_image(path, data)
+    images = None
+    for i, (path, _) in enumerate(listed):
+        values = (read_image(path, data) if data.range is None
+                  else _read_values(path, data))
+        if images is None:
+            images = numpy.empty((len(listed),) + values.shape, values.dtype)
+        if values.dtype != images.dtype:
+            raise RamError(
+                f'{path}: is {values.dtype}, others are {images.dtype}, and '
+                'data.range counts in stored values; convert it, or remove '
+                'data.range')
+        images[i] = values
     return images, numpy.array([label for _, label in listed], 'int32')
 
 
@@ -141,9 +152,9 @@ def read_image(path: str, data: DataConfig) -> Array:
     """Reads one image.
 
     Args:
-        path: A PNG or JPEG file.
-        data: ``image_size``, ``channels`` and
-            ``resize`` are used.
+        path: A PNG, JPEG, TIFF or BMP file.
+        data: ``image_size``, ``channels``, ``resize`` and ``range`` (null, or
+            two numbers) are used.
 
     Returns:
         (C, h, w) uint8.
@@ -152,21 +163,23 @@ def read_image(path: str, data: DataConfig) -> Array:
         RamError: Where it is no image, or not of the right size.
 
     """
+    return scale(_read_values(path, data)[None], data.range, path)[0]
+
+
+def _read_values(path, data):
+    """(C, h, w), as stored: uint8, uint16, int32 or float32."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             # The header alone is read yet.
             with Image.open(path, formats=sorted(set(FORMATS.values()))
                             ) as image:
-                if image.width * image.height > PIXELS:
-                    raise Image.DecompressionBombError
-                if not data.resize and (
-                        sorted(image.size) != sorted(data.image_size)):
-                    raise _misfit(image, path, data)
-                if image.mode[0] in 'IF':
-                    raise RamError(f'{path}: has more than 8 bits a pixel; '
-                                   'convert it to 8')
+                _check_header(image, path, data)
+                has_16_bits = _has_16_bits(image)  # no more once it is read
                 image = ImageOps.exif_transpose(image)
+                if image.mode[0] in 'IF':
+                    return _fit_deep(image, path, data, has_16_bits)
                 return _fit(image, path, data)
     except RamError:
         raise
@@ -176,9 +189,46 @@ def read_image(path: str, data: DataConfig) -> Array:
                        'smaller, or move it elsewhere') from error
     except Exception as error:  # a damaged image shows in many ways
         reason = getattr(error, 'strerror', None) or error
-        raise RamError(f'{path}: no PNG or JPEG that can be read '
+        raise RamError(f'{path}: no {_KINDS} that can be read '
                        f'({reason!s:.80}); replace it, or move it '
                        'elsewhere') from error
+
+
+def _check_header(image, path, data):
+    if image.width * image.height > PIXELS:
+        raise Image.DecompressionBombError
+    if not data.resize and sorted(image.size) != sorted(data.image_size):
+        raise _misfit(image, path, data)
+    if image.format == 'TIFF' and image.n_frames > 1:
+        raise RamError(f'{path}: holds {image.n_frames} images; store each '
+                       'in a file of its own')
+    if data.range and image.mode[0] not in 'IF' and _has_16_bits(image):
+        raise RamError(f'{path}: 16-bit colour is read as 8 bits, which '
+                       'data.range does not fit; remove it, or store the '
+                       'images as .npz')
+
+
+def _has_16_bits(image):
+    """Whether 16 bits a channel are stored: Pillow's raw mode says so."""
+    return any(';16' in str(tile[3]) for tile in image.tile)
+
+
+def _fit_deep(image, path, data, has_16_bits):
+    """A grey image of more than 8 bits a pixel."""
+    height, width = data.image_size
+    if image.size != (width, height) and not data.resize:
+        raise _misfit(image, path, data)
+    values = numpy.asarray(image)
+    kind = ('uint16' if has_16_bits else 'float32' if values.dtype.kind == 'f'
+            else 'int32')
+    if image.size != (width, height):
+        values = numpy.asarray(Image.fromarray(values.astype(
+            'float32')).resize((width, height), Image.Resampling.BILINEAR))
+        values = values if kind == 'float32' else values.round()
+    if not numpy.isfinite(values).all():
+        raise RamError(f'{path}: holds NaN or infinite values; replace it, '
+                       'or move it elsewhere')
+    return numpy.repeat(values.astype(kind)[None], data.channels, axis=0)
 
 
 def _fit(image, path, data):

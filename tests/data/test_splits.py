@@ -84,8 +84,8 @@ BAD = {
     'float labels': (lambda a: a.update(labels=a['labels'] * 1.0),
                      'whole numbers'),
     'negative': (lambda a: a.update(labels=a['labels'] - 1), 'from 0'),
-    'class 3': (lambda a: a.update(labels=a['labels'] + 1),
-                'so set it to 4'),
+    'class 3': (lambda a: a.update(labels=a['labels'] * 2),
+                'so set it to 5'),
     'pickled': (lambda a: a.update(labels=a['labels'].astype(object)),
                 'not a valid .npz file')}
 
@@ -147,7 +147,7 @@ def test_any_arrays_give_images_or_a_problem(tmp_path_factory, images,
         assert path in str(error)
     else:
         # Only what counts as images and classes is let through.
-        assert images.dtype.kind in 'uf' and labels.dtype.kind in 'iu'
+        assert images.dtype.kind in 'buf' and labels.dtype.kind in 'iu'
         assert labels.shape == images.shape[:1] and labels.max() < 3
         assert sum(len(split.labels) for split in splits) == len(images)
 
