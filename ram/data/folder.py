@@ -18,8 +18,12 @@ from ram.errors import RamError
 FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.tif': 'TIFF',
            '.tiff': 'TIFF', '.bmp': 'BMP'}
 _KINDS = 'PNG, JPEG, TIFF or BMP'
+# What operating systems put into folders, beside hidden files; lower case.
+_NOT_IMAGES = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx',
+               '@eadir', '$recycle.bin', 'system volume information')
 PIXELS = 2 ** 26  # of one file
 BYTES = 2 ** 31  # of all images
+_REPORTED = 10  # problems, at most
 _LAYOUT = 'put the images of each class into a sub-folder of its own'
 
 
@@ -61,8 +65,9 @@ def load(data: DataConfig) -> List[Tuple[Array, Array]]:
         ``test/``, or for the whole folder.
 
     Raises:
-        RamError: Where a file is no image, or not of the right size, all
+        RamError: Where files are no images, or not of the right size, all
             together are too large, or the classes are not those configured.
+            It lists all such files, up to ten and the number of the others.
 
     """
     folder = os.path.expanduser(data.folder)
@@ -72,8 +77,9 @@ def load(data: DataConfig) -> List[Tuple[Array, Array]]:
         odd = sorted(set(names).symmetric_difference(found))
         raise RamError(f'{folder}: has not the classes of data.class_names '
                        f'({", ".join(odd)}); set that to [{", ".join(found)}]')
+    problems = []
     listed = [[(path, label) for label, name in enumerate(names)
-               for path in _files(os.path.join(part, name))]
+               for path in _files(os.path.join(part, name), problems)]
               for part in _parts(folder)]
     count = sum(map(len, listed))
     height, width = data.image_size
@@ -83,7 +89,14 @@ def load(data: DataConfig) -> List[Tuple[Array, Array]]:
             f'{folder}: {count} images of {height}x{width} pixels would take '
             f'{size / 2 ** 30:.1f} GiB, and may take {BYTES >> 30}; set a '
             'smaller data.image_size, with data.resize: true')
-    return [_read_all(part, data) for part in listed]
+    parts = [_read_all(part, data, problems) for part in listed]
+    if len(problems) > _REPORTED:
+        others = len(problems) - _REPORTED
+        problems[_REPORTED:] = [f'{folder}: and {others} more such problems; '
+                                'correct those above first']
+    if problems:
+        raise RamError(*problems)
+    return parts
 
 
 def _parts(folder):
@@ -103,11 +116,12 @@ def _subfolders(folder):
 
 
 def _entries(folder):
-    """What is in a folder, sorted, without what is hidden."""
+    """What is in a folder, sorted, without what no user put there."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries
-                           if not entry.name.startswith('.')),
+                           if not entry.name.startswith('.')
+                           and entry.name.lower() not in _NOT_IMAGES),
                           key=lambda entry: entry.name)
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
@@ -115,35 +129,44 @@ def _entries(folder):
                        f'of images in data.folder, and {_LAYOUT}') from error
 
 
-def _files(folder):
-    """The images of a class."""
+def _files(folder, problems):
+    """The images of a class; adds to the problems."""
     paths = []
-    for entry in _entries(folder):
+    entries = _entries(folder)
+    for entry in entries:
         if entry.is_dir():
-            raise RamError(f'{entry.path}: a folder among the images of a '
-                           'class; move its images up, or it elsewhere')
-        if os.path.splitext(entry.name)[1].lower() not in FORMATS:
-            raise RamError(f'{entry.path}: not a .png, .jpg or .jpeg; '
-                           'convert it, or move it elsewhere')
-        paths.append(entry.path)
-    if not paths:
-        raise RamError(f'{folder}: holds no image; put some in, or remove '
-                       'the folder')
+            problems.append(f'{entry.path}: a folder among the images of a '
+                            'class; move its images up, or it elsewhere')
+        elif os.path.splitext(entry.name)[1].lower() not in FORMATS:
+            *others, last = FORMATS
+            problems.append(f'{entry.path}: not a {", ".join(others)} or '
+                            f'{last}; convert it, or move it elsewhere')
+        else:
+            paths.append(entry.path)
+    if not entries:
+        problems.append(f'{folder}: holds no image; put some in, or remove '
+                        'the folder')
     return paths
 
 
-def _read_all(listed, data):
+def _read_all(listed, data, problems):
+    """Images and labels; adds to the problems."""
     images = None
     for i, (path, _) in enumerate(listed):
-        values = (read_image(path, data) if data.range is None
-                  else _read_values(path, data))
+        try:
+            values = (read_image(path, data) if data.range is None
+                      else _read_values(path, data))
+        except RamError as error:
+            problems += error.problems
+            continue
         if images is None:
             images = numpy.empty((len(listed),) + values.shape, values.dtype)
         if values.dtype != images.dtype:
-            raise RamError(
+            problems.append(
                 f'{path}: is {values.dtype}, others are {images.dtype}, and '
                 'data.range counts in stored values; convert it, or remove '
                 'data.range')
+            continue
         images[i] = values
     return images, numpy.array([label for _, label in listed], 'int32')
 

@@ -201,6 +201,12 @@ def _check(train, test, data, origin):
     problems = []
     sizes = {split.images.shape[1:]: None for split in (train, test)}
     for channels, height, width in sizes:
+        if data.name == 'npz' and _is_channels_first(
+                channels, height, width, data):
+            raise RamError(
+                f'{origin}: images has shape (N, {height}, {width}, '
+                f'{channels}), with channels before rows and columns; they '
+                'come last: store numpy.moveaxis(images, 1, -1)')
         if (height, width) != data.image_size:
             problems.append(
                 f'{origin}: the images are {height}x{width} pixels; '
@@ -214,6 +220,14 @@ def _check(train, test, data, origin):
         problems.append(f'{origin}: {problem}')
     if problems:
         raise RamError(*problems)
+
+
+def _is_channels_first(channels, height, width, data):
+    """Whether images that do not fit were stored as (N, C, H, W)."""
+    if (height, width) == data.image_size and channels == data.channels:
+        return False
+    return (height, width, channels) == (data.channels, *data.image_size) or (
+        height in (1, 3, 4) and channels > 4)
 
 
 def _labels_problem(low, high, data):

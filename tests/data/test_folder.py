@@ -212,6 +212,45 @@ def test_what_cannot_be_used_is_named(tmp_path, case, recwarn):
     assert not recwarn.list
 
 
+def test_files_of_the_operating_system_are_passed_over(tmp_path):
+    fill(tmp_path)
+    before = load_splits(data_config(tmp_path))
+    for folder_ in (tmp_path, tmp_path / 'ant'):
+        for name in ('Thumbs.db', 'desktop.ini', '.DS_Store', 'DESKTOP.INI'):
+            (folder_ / name).write_bytes(b'x')
+        (folder_ / '__MACOSX').mkdir()
+        (folder_ / '__MACOSX' / '0.png').write_bytes(b'no image')
+    after = load_splits(data_config(tmp_path))
+    for one, two in zip(before, after):
+        numpy.testing.assert_array_equal(one.images, two.images)
+    assert folder.class_names(str(tmp_path)) == ['Bee', 'ant', 'cat']
+
+
+def test_all_problems_are_reported_at_once(tmp_path):
+    fill(tmp_path)
+    put('ant/notes.txt', b'')(tmp_path)
+    put('ant/0.png', b'text')(tmp_path)
+    (tmp_path / 'Bee' / 'more').mkdir()
+    write(tmp_path / 'cat' / 'x.png', numpy.zeros((7, 8), 'uint8'))
+    with pytest.raises(RamError) as caught:
+        load_splits(data_config(tmp_path))
+    assert [os.path.relpath(line.split(': ')[0], tmp_path)
+            for line in caught.value.problems] == [
+        'Bee/more', 'ant/notes.txt', 'ant/0.png', 'cat/x.png']
+
+
+def test_ten_problems_and_the_number_of_the_others(tmp_path):
+    fill(tmp_path)
+    for i in range(12):
+        put(f'ant/{i}.png', b'text')(tmp_path)
+        put(f'cat/{i}.txt', b'text')(tmp_path)
+    with pytest.raises(RamError) as caught:
+        load_splits(data_config(tmp_path))
+    *lines, last = caught.value.problems
+    assert len(lines) == 10
+    assert last.startswith(f'{tmp_path}: and 14 more such problems; ')
+
+
 @pytest.mark.parametrize('made, words', [
     ([], 'holds no sub-folders'), (['a'], 'holds one class, a'),
     (['train/a', 'test/a'], 'train: holds one class, a'),

@@ -101,6 +101,23 @@ def test_bad_npz_is_named(tmp_path, case):
     assert path in str(caught.value) and words in str(caught.value)
 
 
+@pytest.mark.parametrize('channels, shape', [
+    (3, (3, 9, 11)), (1, (1, 9, 11)), (1, (3, 48, 64)), (5, (5, 9, 11))])
+def test_channels_that_come_first_are_named(tmp_path, channels, shape):
+    made = arrays(shape=shape)
+    path = npz(tmp_path / 'x.npz', **made)
+    with pytest.raises(RamError) as caught:
+        load_splits(npz_config(path, channels=channels))
+    problem, = caught.value.problems
+    assert f'(N, {", ".join(map(str, shape))})' in problem
+    assert 'numpy.moveaxis(images, 1, -1)' in problem
+    moved = npz(tmp_path / 'y.npz', labels=made['labels'],
+                images=numpy.moveaxis(made['images'], 1, -1))
+    splits = load_splits(npz_config(moved, image_size=list(shape[1:]),
+                                    channels=shape[0]))
+    assert splits.train.images.shape == (40,) + shape
+
+
 @pytest.mark.parametrize('content', [
     b'', b'not a zip', b'PK\x03\x04' + b'\0' * 50, 'truncated'])
 def test_what_is_no_npz_is_named(tmp_path, content):
