@@ -164,6 +164,10 @@ def _of_game(config):
         if getattr(data, key) != plain:
             yield f'data.{key}', ('data.name', f'data.{key}'), (
                 'the screen of a game is taken as it is; remove it')
+    if config.training.class_weights != 'none':
+        yield 'training.class_weights', (
+            'data.name', 'training.class_weights'), (
+            'a game has no classes; remove it')
     if config.training.reward != 'correct':
         yield 'training.reward', ('data.name', 'training.reward'), (
             'the reward of a game is 1 or 0; remove it')

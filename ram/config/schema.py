@@ -231,6 +231,9 @@ class TrainingConfig(_Section):
         'standard deviation inside the image: locations beyond it are '
         'clipped, and REINFORCE cannot tell them apart'))
     baseline_weight: Weight = _key(1.0, 'weight of the baseline term')
+    class_weights: Literal['none', 'balanced'] = _key('none', (
+        'weights of the cross-entropy: none, or inverse to the number of '
+        'training images of a class'))
     reward: Annotated[Literal['correct', 'probability'],
                       _renamed('right', 'correct')] = _key('correct', (
                           'reward of a path: 1 if the class is correct, else '

@@ -8,6 +8,7 @@ import numpy
 from ram.config import Config, DataConfig, config_from_dict
 from ram.data import canvas, folder, mnist, npz, synthetic
 from ram.data.canvas import Canvases
+from ram.data.checks import check_images
 from ram.data.scaling import scale
 from ram.devices import Array
 from ram.errors import RamError
@@ -118,7 +119,7 @@ def _load(data, root):
         data = data.model_copy(update={'class_names': names})
     if not data.is_game:
         train, test = _relabel(train, data), _relabel(test, data)
-        _check(train, test, data, origin)
+        check_images(train, test, data, origin)
     train = _first(train, data.train_images, 'train_images', origin)
     test = _first(test, data.test_images, 'test_images', origin)
     if data.validation >= len(train.labels):
@@ -196,64 +197,11 @@ def _first(split, count, key, origin):
     return Split(split.images[:count], split.labels[:count])
 
 
-def _check(train, test, data, origin):
-    """Refuses images that the configured network does not fit."""
-    problems = []
-    sizes = {split.images.shape[1:]: None for split in (train, test)}
-    for channels, height, width in sizes:
-        if data.name == 'npz' and _is_channels_first(
-                channels, height, width, data):
-            raise RamError(
-                f'{origin}: images has shape (N, {height}, {width}, '
-                f'{channels}), with channels before rows and columns; they '
-                'come last: store numpy.moveaxis(images, 1, -1)')
-        if (height, width) != data.image_size:
-            problems.append(
-                f'{origin}: the images are {height}x{width} pixels; '
-                f'set data.image_size to [{height}, {width}]')
-        if channels != data.channels:
-            problems.append(f'{origin}: the images have {channels} channels; '
-                            f'set data.channels to {channels}')
-    labels = numpy.concatenate([train.labels, test.labels])
-    problem = _labels_problem(int(labels.min()), int(labels.max()), data)
-    if problem:
-        problems.append(f'{origin}: {problem}')
-    if problems:
-        raise RamError(*problems)
-
-
-def _is_channels_first(channels, height, width, data):
-    """Whether images that do not fit were stored as (N, C, H, W)."""
-    if (height, width) == data.image_size and channels == data.channels:
-        return False
-    return (height, width, channels) == (data.channels, *data.image_size) or (
-        height in (1, 3, 4) and channels > 4)
-
-
-def _labels_problem(low, high, data):
-    """Why labels, counted from data.first_label, do not fit; or None."""
-    if 0 <= low and high < data.classes:
-        return None
-    first = data.first_label + low
-    problem = (f'labels from {first} to {data.first_label + high} do not fit '
-               f'data.classes {data.classes}')
-    if low < 0:
-        return (f'{problem}; labels count from data.first_label, so set that '
-                f'to {first}' if first >= 0 else
-                f'{problem}; labels count from 0')
-    count = high - low + 1
-    if low == 0:
-        return f'{problem}; labels count from {first}, so set it to {count}'
-    return (f'{problem}; set data.first_label to {first}' + (
-        f' and data.classes to {count}' if count != data.classes else ''))
-
-
 def _split_at_random(parts, data, origin):
     """Training and test set in a random order; one part is split in two."""
-    # Files are often sorted by class.
     rng = numpy.random.Generator(numpy.random.PCG64(data.seed))
     parts = [Split(*(array[order] for array in part)) for part, order in (
-        (part, rng.permutation(len(part[1]))) for part in parts)]
+        (part, _mix(part[1], rng)) for part in parts)]
     if len(parts) > 1:
         return parts
     (images, labels), = parts
@@ -264,6 +212,31 @@ def _split_at_random(parts, data, origin):
                        'lower')
     return (Split(images[:-test], labels[:-test]),
             Split(images[-test:], labels[-test:]))
+
+
+def _mix(labels, rng):
+    """A random order, of which every part has the classes in their shares.
+
+    The n images of a class are spread evenly over it, at places
+    (i + offset) / n in random order; so in any stretch of it their number
+    differs from their share by less than two.
+
+    Args:
+        labels: (N,) int.
+        rng: Samples the order and the offset of each class.
+
+    Returns:
+        (N,) indices.
+
+    """
+    order = rng.permutation(len(labels))
+    order = order[labels[order].argsort(kind='stable')]  # class by class
+    _, counts = numpy.unique(labels, return_counts=True)
+    first = numpy.repeat(counts.cumsum() - counts, counts)
+    offsets = numpy.repeat(rng.random(len(counts)), counts)
+    places = (numpy.arange(len(labels)) - first + offsets) / numpy.repeat(
+        counts, counts)
+    return order[places.argsort(kind='stable')]
 
 
 def make_canvases(data: DataConfig, images: Array, source: Array,

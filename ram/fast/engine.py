@@ -75,6 +75,8 @@ def _device_problem(config, device):
         return 'model.policy is center'
     if config.training.border_weight:
         return 'training.border_weight is set'
+    if config.training.class_weights != 'none':
+        return 'training.class_weights is set'
     if config.data.variant not in batch_kernels.VARIANTS:
         return f'data.variant is {config.data.variant}'
     return None

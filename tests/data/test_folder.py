@@ -306,6 +306,10 @@ training: {epochs: 1, batch_size: 8}
     rows = capsys.readouterr().out.strip().split('\n')[-3:]
     assert [row.split(' ')[0] for row in rows] == ['Bee', 'ant', 'cat']
     assert len({len(row) for row in rows}) == 1
+    for i, row in enumerate(rows):  # 2 of each class in the test set
+        _, *counts, error, _ = row.split()
+        assert sum(map(int, counts)) == 2
+        assert float(error) == 50 * (2 - int(counts[i]))
     assert main(['verify', 'run']) == 0
     seen = []
     from ram import visualizations

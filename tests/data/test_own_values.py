@@ -1,9 +1,11 @@
 """Images with other values than 0 to 255, and labels that are not numbers."""
 
 import gzip
+import io
 import struct
 import zlib
 
+import chainer
 import numpy
 import pytest
 from PIL import Image
@@ -13,6 +15,7 @@ from ram.config import config_from_dict
 from ram.data.folder import read_image
 from ram.data.splits import load_data, load_splits
 from ram.errors import RamError
+from ram.training.build import build_trainer
 
 RNG = numpy.random.default_rng(0)
 LABELS = numpy.arange(60) % 3
@@ -257,6 +260,55 @@ def test_emnist_is_turned_upright(tmp_path):
     assert splits.test.labels[0] == 0
     with pytest.raises(RamError, match='set data.first_label to 1'):
         load_splits(config_of(**values).data, str(tmp_path))
+
+
+def test_preview_counts_the_images_of_each_class(tmp_path, monkeypatch,
+                                                 capsys):
+    monkeypatch.chdir(tmp_path)
+    labels = numpy.repeat(['ant', 'bee', 'elephant'], [36, 6, 18])
+    npz_config(tmp_path, deep_images(), labels)
+    (tmp_path / 'c.yaml').write_text(
+        'data: {name: npz, file: x.npz, image_size: [9, 11], classes: 3, '
+        'validation: 10}')
+    assert main(['data', 'preview', 'c.yaml', '--out', 'seen.png']) == 0
+    *table, last = capsys.readouterr().out.strip().split('\n')
+    assert last == 'written: seen.png'
+    assert table[0].split() == ['images', 'train', 'validation', 'test']
+    counts = {name: list(map(int, row)) for name, *row in (
+        line.split() for line in table[1:])}
+    assert [sum(row) for row in counts.values()] == [36, 6, 18]
+    assert [sum(column) for column in zip(*counts.values())] == [40, 10, 10]
+    assert all(abs(row[0] - sum(row) * 2 / 3) < 2 for row in counts.values())
+
+
+@pytest.mark.parametrize('engine', ['links', 'fused'])
+def test_class_weights_reach_the_loss(tmp_path, engine):
+    labels = numpy.repeat([0, 1, 2], [45, 5, 10])
+    tree = npz_config(tmp_path, deep_images(), labels).as_dict()
+    tree['training'].update(class_weights='balanced', engine=engine,
+                            batch_size=8)
+    tree['model'].update(core_units=8)
+    config = config_from_dict(tree, 'test')
+    splits = load_splits(config.data)
+    trainer = build_trainer(config, splits, str(tmp_path),
+                            chainer.get_device('@numpy'), io.StringIO())[0]
+    chain = trainer.updater.get_optimizer('main').target.chain
+    counts = numpy.bincount(splits.train.labels)
+    numpy.testing.assert_allclose(chain.objective.class_weights,
+                                  40 / (3 * counts))
+    tree['model'].update(network='fc')
+    tree['training'].update(engine='links')
+    trainer = build_trainer(config_from_dict(tree, 'test'), splits,
+                            str(tmp_path), chainer.get_device('@numpy'),
+                            io.StringIO())[0]
+    chain = trainer.updater.get_optimizer('main').target.chain
+    images = splits.train.images[:5].astype('float32') / 255
+    logits = chain.model(images).array
+    p = numpy.exp(logits) / numpy.exp(logits).sum(axis=1, keepdims=True)
+    own = splits.train.labels[:5]
+    assert float(chain(images, own).array) == pytest.approx(numpy.mean(
+        [-40 / (3 * counts[k]) * numpy.log(q[k]) for q, k in zip(p, own)]),
+        rel=1e-4)
 
 
 @pytest.mark.parametrize('values, key', [

@@ -50,6 +50,33 @@ def test_npz_is_shuffled_and_split(tmp_path):
         assert len(set(split.labels)) == 3  # sorted by class in the file
 
 
+@pytest.mark.parametrize('counts, seed', [
+    ((100, 30, 12), 0), ((100, 30, 12), 1), ((6, 6, 600), 2),
+    ((50, 1, 200), 3)])
+def test_every_split_has_the_classes_in_their_shares(tmp_path, counts, seed):
+    labels = numpy.repeat(range(3), counts)
+    images = numpy.zeros((len(labels), 9, 11), 'uint8')
+    images[:, 0, :2] = numpy.stack(
+        divmod(numpy.arange(len(labels)), 256), axis=1)  # a number for each
+    path = npz(tmp_path / 'x.npz', images=images, labels=labels)
+    config = npz_config(path, seed=seed, validation=len(labels) // 5)
+    splits = load_splits(config)
+    total = 0
+    for split in splits:
+        found = numpy.bincount(split.labels, minlength=3)
+        shares = len(split.labels) / len(labels) * numpy.array(counts)
+        assert (abs(found - shares) < 2).all()
+        total += len(split.labels)
+    assert total == len(labels)
+    high, low = numpy.concatenate(
+        [split.images[:, 0, 0, :2] for split in splits]).astype(int).T
+    assert sorted(256 * high + low) == list(range(len(labels)))
+    again = load_splits(config)
+    numpy.testing.assert_array_equal(splits.test.images, again.test.images)
+    other = load_splits(npz_config(path, seed=9, validation=len(labels) // 5))
+    assert (other.test.images != splits.test.images).any()
+
+
 def test_npz_in_colour_and_in_floats(tmp_path):
     made = arrays(shape=(9, 11, 3))
     path = npz(tmp_path / 'x.npz', images=made['images'] / 255,
