@@ -71,6 +71,17 @@ def test_the_command_trains_in_two_processes(run, tmp_path, request, content):
     assert 'engine: fused' in printed and 'best validation error' in printed
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11),
+                    reason='Python offers no safe path')
+def test_workers_import_nothing_from_the_current_folder(run, tmp_path):
+    for name in ('multiprocessing', 'signal', 'pickle'):
+        (tmp_path / 'here' / f'{name}.py').write_text(
+            'raise ValueError("the wrong one")')
+    printed = run(tmp_path / 'bin' / 'ram', 'train', 'c.yaml', '--out', 'out',
+                  PYTHONPATH=TOP)
+    assert 'engine: fused' in printed and 'best validation error' in printed
+
+
 def test_a_class_of_ones_own_shadows_no_package(run, tmp_path):
     here = tmp_path / 'here'
     (here / 'own.py').write_text(OWN)
