@@ -14,10 +14,11 @@ location of glimpse i + 1.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import chainer
 import chainer.functions as F
+import numpy
 
 from ram.devices import Array
 
@@ -31,6 +32,7 @@ class Objective(NamedTuple):
         reward: Kind of the reward, see :func:`reward`.
         entropy_weight: Weight of the entropy of a player's actions.
         border_weight: Weight of the border term, see :func:`border`.
+        class_weights: K weights of the cross-entropy, by the label; None: 1.
 
     """
 
@@ -39,6 +41,7 @@ class Objective(NamedTuple):
     reward: str = 'correct'
     entropy_weight: float = 0.0
     border_weight: float = 0.0
+    class_weights: Optional[Tuple[float, ...]] = None
 
 
 PLAIN = Objective()
@@ -90,6 +93,41 @@ def reward(logits: Array, labels: Array, kind: str = 'correct') -> Array:
     return F.softmax(logits).array[rows, labels]
 
 
+def balanced_weights(labels: Array, classes: int) -> Tuple[float, ...]:
+    """Weights of classes with which all of them count the same.
+
+    Args:
+        labels: (N,) int32, of the training images.
+        classes: K.
+
+    Returns:
+        K weights, inverse to the number of images; their mean over the images
+        is 1.
+
+    """
+    counts = numpy.bincount(labels, minlength=classes)
+    present = (counts > 0).sum()
+    return tuple((len(labels) / (present * numpy.maximum(counts, 1))).tolist())
+
+
+def cross_entropy(logits: chainer.Variable, labels: Array,
+                  class_weights: Optional[Tuple[float, ...]] = None
+                  ) -> chainer.Variable:
+    """Mean over the batch of ``-w[label] log p(label)``.
+
+    Args:
+        logits: (B, K).
+        labels: (B,) int32.
+        class_weights: K weights w; None: 1.
+
+    """
+    if class_weights is None:
+        return F.softmax_cross_entropy(logits, labels)
+    return F.softmax_cross_entropy(
+        logits, labels, class_weight=chainer.backend.get_array_module(
+            labels).asarray(class_weights, logits.dtype))
+
+
 def log_pi(sampled: Array, means: Any, std: float) -> chainer.Variable:
     """Log density of the Gaussian policy at the locations sampled from it.
 
@@ -131,7 +169,7 @@ def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
                 objective: Objective = PLAIN) -> HybridLoss:
     """Cross-entropy + REINFORCE + baseline (Section 3.2).
 
-    - action: mean over the batch of ``-log p(label)``;
+    - action: see :func:`cross_entropy`;
     - reinforce: mean over the batch of the sum over decisions of
       ``-log pi * (R - b)``. Its gradient is an unbiased estimate of that of
       the expected ``-R``. The bracket is detached;
@@ -150,7 +188,7 @@ def hybrid_loss(logits: chainer.Variable, labels: Array, sampled: Array,
     R = reward(logits, labels, objective.reward)  # an array: detached
     advantage = R - baselines.array               # detached as well
     batch, decisions = len(labels), max(advantage.size, 1)
-    action = F.softmax_cross_entropy(logits, labels)
+    action = cross_entropy(logits, labels, objective.class_weights)
     reinforce = -F.sum(log_pi(
         chainer.as_array(sampled), means, std) * advantage) / batch
     baseline = F.sum((baselines - R) ** 2) / decisions

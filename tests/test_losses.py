@@ -64,6 +64,32 @@ def test_hybrid_loss_equals_a_loop(seed, steps, batch, kind):
          baseline], atol=1e-12)
 
 
+@pytest.mark.parametrize('seed', range(3))
+def test_class_weights_weigh_the_cross_entropy_alone(seed):
+    case = make(seed, 3, 4)
+    weights = numpy.random.default_rng(seed).random(case['logits'].shape[1])
+    plain = losses.hybrid_loss(**case, objective=Objective(0.3, 0.7))
+    loss = losses.hybrid_loss(**case, objective=Objective(
+        0.3, 0.7, class_weights=tuple(weights)))
+    action = 0
+    for logits, label in zip(case['logits'].array, case['labels']):
+        exps = [math.exp(v) for v in logits]
+        action -= weights[label] * math.log(exps[label] / sum(exps)) / 4
+    numpy.testing.assert_allclose(
+        [float(v.array) for v in loss],
+        [float(plain.total.array) - float(plain.action.array) + action,
+         action, float(plain.reinforce.array), float(plain.baseline.array)],
+        atol=1e-12)
+
+
+def test_balanced_weights_let_all_classes_count_the_same():
+    labels = numpy.repeat([0, 1, 3], [10, 40, 50])
+    weights = losses.balanced_weights(labels, 4)
+    numpy.testing.assert_allclose(
+        [10 * weights[0], 40 * weights[1], 50 * weights[3]], 100 / 3)
+    assert numpy.mean([weights[label] for label in labels]) == pytest.approx(1)
+
+
 def naive_border(means, std):
     return sum(max(abs(mean) + std - 1, 0) ** 2
                for mean in means.ravel().tolist()) / means.shape[1]

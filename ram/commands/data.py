@@ -3,15 +3,12 @@
 import argparse
 from typing import Any
 
+import numpy
+
 from ram.commands import arguments
 from ram.config import load_config
 from ram.data.batches import BatchIterator
-from ram.data.splits import (
-    Splits,
-    fixed_canvases,
-    load_splits,
-    name_classes,
-)
+from ram.data.splits import Splits, fixed_canvases, load_data
 from ram.random_streams import make_streams
 
 FETCH_EXAMPLES = """\
@@ -62,9 +59,9 @@ def run_fetch(args: argparse.Namespace) -> None:
 def run_preview(args: argparse.Namespace) -> None:
     """Writes a picture of some images."""
     from ram import visualizations
-    config = name_classes(load_config(args.config, args.set))
+    config, splits = load_data(load_config(args.config, args.set),
+                               args.data_root)
     data = config.data
-    splits = load_splits(data, args.data_root)
     if args.split == 'train':
         images, labels = next(BatchIterator(
             data, splits.train, min(args.examples, len(splits.train.labels)),
@@ -77,4 +74,18 @@ def run_preview(args: argparse.Namespace) -> None:
         args.out, images[:args.examples],
         [names[label] for label in labels[:args.examples]],
         f'{data.name}, {data.variant}, {height}x{width}, {args.split}')
+    if not data.is_game:
+        _print_counts([str(name) for name in names], splits)
     print(f'written: {args.out}')
+
+
+def _print_counts(names, splits):
+    """Prints how many images each class has in each split."""
+    counts = [numpy.bincount(split.labels, minlength=len(names))
+              for split in splits]
+    rows = [('images', *splits._fields)] + [
+        (name, *map(str, row)) for name, row in zip(names, zip(*counts))]
+    first, *widths = (max(map(len, column)) for column in zip(*rows))
+    for name, *row in rows:
+        print(name.ljust(first) + ''.join(
+            f'  {count:>{width}}' for count, width in zip(row, widths)))

@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints error, interval, error by glimpse, and confusion."""
+    """Prints error, interval, error by glimpse and by class, and confusion."""
     loaded = arguments.load(args, needs_glimpses=False)
     if loaded.checkpoint.config.data.is_game:
         games.evaluate(args, loaded)
@@ -80,17 +80,16 @@ def run(args: argparse.Namespace) -> None:
               f'{statistics.mean(canvas_errors):.2f} %, standard deviation '
               f'{statistics.stdev(canvas_errors):.2f}')
     print(f'{result.images_per_second:.0f} images/s')
-    print('confusion (row: class, column: predicted)')
-    width = len(str(result.confusion.max())) + 1
-    names = config.data.class_names or [''] * len(result.confusion)
-    for name, row in zip(names, result.confusion):
-        print(name.ljust(max(map(len, names)))
-              + ''.join(f'{count:{width}d}' for count in row))
+    print(f'mean over the classes: error {result.mean_class_error:.2f} %')
+    _print_confusion(result, config.data.class_names)
     if args.json:
         values = result._asdict()
         del values['loss']
         values.update(
-            confusion=result.confusion.tolist(), split=args.split,
+            confusion=result.confusion.tolist(),
+            error_by_class=[error if row.any() else None for row, error in zip(
+                result.confusion, result.error_by_class.tolist())],
+            mean_class_error=result.mean_class_error, split=args.split,
             policy=policy, samples=samples, canvas_errors=canvas_errors,
             checkpoint=args.checkpoint,
             metrics=metrics, config=config.as_dict())
@@ -113,6 +112,18 @@ def _write_csv(args, loaded, policy):
     write_csv(args.csv, list(prediction_rows(
         range(len(images)), paths.probabilities[-1], points,
         config.data.class_names or range(config.data.classes), labels)))
+
+
+def _print_confusion(result, names):
+    """Prints a row for each class, which ends with its error."""
+    print('confusion (row: class, column: predicted), error')
+    width = len(str(result.confusion.max())) + 1
+    names = names or [''] * len(result.confusion)
+    for name, row, error in zip(names, result.confusion,
+                                result.error_by_class):
+        print(name.ljust(max(map(len, names)))
+              + ''.join(f'{count:{width}d}' for count in row)
+              + (f'{error:8.2f} %' if row.any() else '         –'))
 
 
 def _progress(samples):

@@ -12,6 +12,7 @@ from ram.commands import (
     data,
     evaluate,
     inspect,
+    predict,
     pretrained,
     render,
     runs,
@@ -21,8 +22,8 @@ from ram.commands import (
 from ram.commands.arguments import print_error
 from ram.errors import RamError
 
-COMMANDS = (train, verify, evaluate, render, inspect, pretrained, runs,
-            compare, data)
+COMMANDS = (train, verify, evaluate, predict, render, inspect, pretrained,
+            runs, compare, data)
 
 FIRST_HOUR = """\
 a first hour:
@@ -33,6 +34,7 @@ a first hour:
   ram data preview configs/cluttered.yaml --out seen.png
   ram evaluate pretrained:mnist-6                      a trained network
   ram pretrained                                       all of these
+  ram predict pretrained:mnist-6 digit.png             an image of your own
 
 `ram COMMAND --help` shows examples of each.
 """

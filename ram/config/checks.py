@@ -100,6 +100,16 @@ def _of_source(data):
         yield 'data.resize', ('data.name', 'data.resize'), (
             'only images of a folder are scaled; remove it, or set '
             'data.name: folder')
+    own = data.name in ('folder', 'npz')
+    if data.range is not None and not own:
+        yield 'data.range', ('data.name', 'data.range'), (
+            f'the values of {data.name} are known; remove it, or set '
+            'data.name: npz or folder')
+    for key in ('transpose', 'first_label'):
+        if getattr(data, key) and (
+                data.name in ('folder', 'synthetic') or data.is_game):
+            yield f'data.{key}', ('data.name', f'data.{key}'), (
+                "only npz and sets in MNIST's form have it; remove it")
     if data.name == 'folder' and data.channels not in (1, 3):
         yield 'data.channels', ('data.name', 'data.channels'), (
             'images of a folder are grey or coloured; use 1 or 3')
@@ -115,7 +125,7 @@ def _of_source(data):
                                 'data.channels', 'data.classes'), (
                 'synthetic digits are 28x28, of 1 channel and 10 classes; '
                 'remove image_size, channels and classes')
-    elif data.name not in ('npz', 'folder') and data.channels != 1:
+    elif not own and data.channels != 1:
         yield 'data.channels', ('data.name', 'data.channels'), (
             "sets in MNIST's form are grey; use 1, or data.name: npz or "
             'folder')
@@ -154,6 +164,10 @@ def _of_game(config):
         if getattr(data, key) != plain:
             yield f'data.{key}', ('data.name', f'data.{key}'), (
                 'the screen of a game is taken as it is; remove it')
+    if config.training.class_weights != 'none':
+        yield 'training.class_weights', (
+            'data.name', 'training.class_weights'), (
+            'a game has no classes; remove it')
     if config.training.reward != 'correct':
         yield 'training.reward', ('data.name', 'training.reward'), (
             'the reward of a game is 1 or 0; remove it')

@@ -39,6 +39,8 @@ def describe(error: Dict[str, Any], section_class: Any) -> Tuple[str, str]:
                  'module.Class')
     elif kind == 'string_pattern_mismatch':
         words = 'must be a plain folder name (letters, digits, . _ -)'
+    elif kind == 'value_error':
+        words = str(context['error'])
     elif kind == 'finite_number':
         words = 'must be a finite number'
     else:
@@ -51,8 +53,7 @@ def describe(error: Dict[str, Any], section_class: Any) -> Tuple[str, str]:
                       '[cat, dog]' if key == 'class_names' else '[60, 80]'),
                   'too_short': 'a list of two or more',
                   'string_too_short': 'text of a letter or more',
-                  'string_too_long': 'shorter text',
-                  'value_error': 'printable text'}
+                  'string_too_long': 'shorter text'}
         words = ('must be ' + wanted[kind] if kind in wanted
                  else error['msg'][:1].lower() + error['msg'][1:])
     return key, f'{words}, not {value!r:.60}'

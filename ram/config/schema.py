@@ -12,40 +12,18 @@ from typing import Annotated, Any, Dict, List, Literal, Optional, Tuple
 import pydantic
 import yaml
 
+from ram.config.key_types import (
+    Count,
+    Names,
+    Range,
+    Seed,
+    Side,
+    Size,
+    Weight,
+)
+from ram.config.key_types import key as _key
+from ram.config.key_types import renamed as _renamed
 from ram.config.yaml_text import Dumper
-
-
-def _as_size(value):
-    """One number stands for a square, a list of two for (height, width)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value, value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _printable(text):
-    """Names are printed, and must not control a terminal."""
-    if not text.isprintable():
-        raise ValueError('must be printable text')
-    return text
-
-
-def _renamed(old, new):
-    """Reads an old word, or what YAML makes of a word, as the new one."""
-    return pydantic.BeforeValidator(lambda v: new if v == old else v)
-
-
-def _key(default: Any, meaning: str, **limits: Any) -> Any:
-    return pydantic.Field(default, description=meaning, **limits)
-
-
-Count = Annotated[int, pydantic.Field(ge=1, le=10 ** 6)]
-Side = Annotated[int, pydantic.Field(ge=1, le=4096)]
-Size = Annotated[Tuple[Side, Side], pydantic.BeforeValidator(_as_size)]
-Name = Annotated[str, pydantic.Field(min_length=1, max_length=100),
-                 pydantic.AfterValidator(_printable)]
-Seed = Annotated[int, pydantic.Field(ge=0, le=2 ** 63 - 1)]
-Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]
-Names = Annotated[List[Name], pydantic.Field(min_length=2)]
 
 # The parts of the network and their built-in classes, by name. Any other name
 # is that of a class of the user's own, module.Class; see ram.models.parts.
@@ -73,19 +51,30 @@ class DataConfig(_Section):
 
     name: str = _key('mnist', (
         'mnist; synthetic (digits that the program draws); folder or npz '
-        '(your own images); catch (the game); or the name of a folder in the data root with '
-        "files in MNIST's format"), pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$')
+        '(your own images); catch (the game); or the name of a folder in the '
+        "data root with files in MNIST's format"), pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$')
     root: Optional[str] = _key(None, (
         'data root, as --data-root and RAM_DATA_ROOT set it (run option)'))
     file: Optional[str] = _key(None, (
         'name npz: the .npz file, with arrays images (N, H, W[, C]) and '
-        'labels (N,)'))
+        'labels (N,), numbers or names'))
     folder: Optional[str] = _key(None, (
-        'name folder: the folder, with one sub-folder of PNG or JPEG files '
-        'for each class; or with folders train and test of that kind'))
+        'name folder: the folder, with one sub-folder of PNG, JPEG, TIFF or '
+        'BMP files for each class; or with folders train and test of that '
+        'kind'))
     resize: bool = _key(False, (
         'folder: scale all images to image_size; otherwise they must have '
         'that size'))
+    range: Range = _key(None, (
+        'folder, npz: [low, high], the stored values that become 0 and 1; '
+        'auto: the least and the greatest of the training images; null: 0 '
+        'and 255 of 8 bits, 0 and 65535 of 16 bits'))
+    transpose: bool = _key(False, (
+        "npz, MNIST's format: exchange rows and columns of each image, as "
+        'EMNIST needs'))
+    first_label: int = _key(0, (
+        "npz, MNIST's format: the label of the first class"), ge=0,
+        le=10 ** 6)
     image_size: Size = _key((28, 28), (
         'height and width of an image, before it is put on a canvas'))
     channels: int = _key(1, (
@@ -94,7 +83,7 @@ class DataConfig(_Section):
     classes: int = _key(10, 'number of classes', ge=2, le=10000)
     class_names: Optional[Names] = _key(None, (
         'names of the classes, in the order of their labels; null: numbers, '
-        'or the sorted sub-folders of a folder'))
+        'or the sorted sub-folders of a folder or names in an npz file'))
     shift: int = _key(0, (
         'move each training image by up to so many pixels in each direction, '
         'at random (variant original)'), ge=0, le=1000)
@@ -242,6 +231,9 @@ class TrainingConfig(_Section):
         'standard deviation inside the image: locations beyond it are '
         'clipped, and REINFORCE cannot tell them apart'))
     baseline_weight: Weight = _key(1.0, 'weight of the baseline term')
+    class_weights: Literal['none', 'balanced'] = _key('none', (
+        'weights of the cross-entropy: none, or inverse to the number of '
+        'training images of a class'))
     reward: Annotated[Literal['correct', 'probability'],
                       _renamed('right', 'correct')] = _key('correct', (
                           'reward of a path: 1 if the class is correct, else '

@@ -1,22 +1,29 @@
-"""Images in a folder: PNG and JPEG, a sub-folder for each class.
+"""Images in a folder: PNG, JPEG, TIFF and BMP, a sub-folder for each class.
 
 The folder holds the classes, or ``train/`` and ``test/`` which hold them.
 """
 
 import os
 import warnings
-from typing import List
+from typing import List, Tuple
 
 import numpy
 from PIL import Image, ImageOps
 
 from ram.config import DataConfig
+from ram.data.scaling import scale
 from ram.devices import Array
 from ram.errors import RamError
 
-FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG'}
+FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.tif': 'TIFF',
+           '.tiff': 'TIFF', '.bmp': 'BMP'}
+_KINDS = 'PNG, JPEG, TIFF or BMP'
+# What operating systems put into folders, beside hidden files; lower case.
+_NOT_IMAGES = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx',
+               '@eadir', '$recycle.bin', 'system volume information')
 PIXELS = 2 ** 26  # of one file
 BYTES = 2 ** 31  # of all images
+_REPORTED = 10  # problems, at most
 _LAYOUT = 'put the images of each class into a sub-folder of its own'
 
 
@@ -45,21 +52,22 @@ def class_names(folder: str) -> List[str]:
     return names
 
 
-def load(data: DataConfig):
+def load(data: DataConfig) -> List[Tuple[Array, Array]]:
     """Reads the images.
 
     Args:
-        data: ``folder``, ``image_size``,
-            ``channels``, ``resize`` and ``class_names`` are used.
+        data: ``folder``, ``image_size``, ``channels``, ``resize``, ``range``
+            and ``class_names`` are used.
 
     Returns:
-        list of tuple of arrays: Images (N, C, h, w) uint8 and labels (N,)
-        int32, class by class; for ``train/`` and for ``test/``, or for the
-        whole folder.
+        Images (N, C, h, w) uint8, or their values as stored if ``range`` is
+        set, and labels (N,) int32, class by class; for ``train/`` and for
+        ``test/``, or for the whole folder.
 
     Raises:
-        RamError: Where a file is no image, or not of the right size, all
+        RamError: Where files are no images, or not of the right size, all
             together are too large, or the classes are not those configured.
+            It lists all such files, up to ten and the number of the others.
 
     """
     folder = os.path.expanduser(data.folder)
@@ -69,8 +77,9 @@ def load(data: DataConfig):
         odd = sorted(set(names).symmetric_difference(found))
         raise RamError(f'{folder}: has not the classes of data.class_names '
                        f'({", ".join(odd)}); set that to [{", ".join(found)}]')
+    problems = []
     listed = [[(path, label) for label, name in enumerate(names)
-               for path in _files(os.path.join(part, name))]
+               for path in _files(os.path.join(part, name), problems)]
               for part in _parts(folder)]
     count = sum(map(len, listed))
     height, width = data.image_size
@@ -80,7 +89,14 @@ def load(data: DataConfig):
             f'{folder}: {count} images of {height}x{width} pixels would take '
             f'{size / 2 ** 30:.1f} GiB, and may take {BYTES >> 30}; set a '
             'smaller data.image_size, with data.resize: true')
-    return [_read_all(part, data) for part in listed]
+    parts = [_read_all(part, data, problems) for part in listed]
+    if len(problems) > _REPORTED:
+        others = len(problems) - _REPORTED
+        problems[_REPORTED:] = [f'{folder}: and {others} more such problems; '
+                                'correct those above first']
+    if problems:
+        raise RamError(*problems)
+    return parts
 
 
 def _parts(folder):
@@ -100,11 +116,12 @@ def _subfolders(folder):
 
 
 def _entries(folder):
-    """What is in a folder, sorted, without what is hidden."""
+    """What is in a folder, sorted, without what no user put there."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries
-                           if not entry.name.startswith('.')),
+                           if not entry.name.startswith('.')
+                           and entry.name.lower() not in _NOT_IMAGES),
                           key=lambda entry: entry.name)
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
@@ -112,28 +129,45 @@ def _entries(folder):
                        f'of images in data.folder, and {_LAYOUT}') from error
 
 
-def _files(folder):
-    """The images of a class."""
+def _files(folder, problems):
+    """The images of a class; adds to the problems."""
     paths = []
-    for entry in _entries(folder):
+    entries = _entries(folder)
+    for entry in entries:
         if entry.is_dir():
-            raise RamError(f'{entry.path}: a folder among the images of a '
-                           'class; move its images up, or it elsewhere')
-        if os.path.splitext(entry.name)[1].lower() not in FORMATS:
-            raise RamError(f'{entry.path}: not a .png, .jpg or .jpeg; '
-                           'convert it, or move it elsewhere')
-        paths.append(entry.path)
-    if not paths:
-        raise RamError(f'{folder}: holds no image; put some in, or remove '
-                       'the folder')
+            problems.append(f'{entry.path}: a folder among the images of a '
+                            'class; move its images up, or it elsewhere')
+        elif os.path.splitext(entry.name)[1].lower() not in FORMATS:
+            *others, last = FORMATS
+            problems.append(f'{entry.path}: not a {", ".join(others)} or '
+                            f'{last}; convert it, or move it elsewhere')
+        else:
+            paths.append(entry.path)
+    if not entries:
+        problems.append(f'{folder}: holds no image; put some in, or remove '
+                        'the folder')
     return paths
 
 
-def _read_all(listed, data):
-    images = numpy.empty(
-        (len(listed), data.channels) + data.image_size, 'uint8')
-    for place, (path, _) in zip(images, listed):
-        place[...] = read_image(path, data)
+def _read_all(listed, data, problems):
+    """Images and labels; adds to the problems."""
+    images = None
+    for i, (path, _) in enumerate(listed):
+        try:
+            values = (read_image(path, data) if data.range is None
+                      else _read_values(path, data))
+        except RamError as error:
+            problems += error.problems
+            continue
+        if images is None:
+            images = numpy.empty((len(listed),) + values.shape, values.dtype)
+        if values.dtype != images.dtype:
+            problems.append(
+                f'{path}: is {values.dtype}, others are {images.dtype}, and '
+                'data.range counts in stored values; convert it, or remove '
+                'data.range')
+            continue
+        images[i] = values
     return images, numpy.array([label for _, label in listed], 'int32')
 
 
@@ -141,9 +175,9 @@ def read_image(path: str, data: DataConfig) -> Array:
     """Reads one image.
 
     Args:
-        path: A PNG or JPEG file.
-        data: ``image_size``, ``channels`` and
-            ``resize`` are used.
+        path: A PNG, JPEG, TIFF or BMP file.
+        data: ``image_size``, ``channels``, ``resize`` and ``range`` (null, or
+            two numbers) are used.
 
     Returns:
         (C, h, w) uint8.
@@ -152,21 +186,23 @@ def read_image(path: str, data: DataConfig) -> Array:
         RamError: Where it is no image, or not of the right size.
 
     """
+    return scale(_read_values(path, data)[None], data.range, path)[0]
+
+
+def _read_values(path, data):
+    """(C, h, w), as stored: uint8, uint16, int32 or float32."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             # The header alone is read yet.
             with Image.open(path, formats=sorted(set(FORMATS.values()))
                             ) as image:
-                if image.width * image.height > PIXELS:
-                    raise Image.DecompressionBombError
-                if not data.resize and (
-                        sorted(image.size) != sorted(data.image_size)):
-                    raise _misfit(image, path, data)
-                if image.mode[0] in 'IF':
-                    raise RamError(f'{path}: has more than 8 bits a pixel; '
-                                   'convert it to 8')
+                _check_header(image, path, data)
+                has_16_bits = _has_16_bits(image)  # no more once it is read
                 image = ImageOps.exif_transpose(image)
+                if image.mode[0] in 'IF':
+                    return _fit_deep(image, path, data, has_16_bits)
                 return _fit(image, path, data)
     except RamError:
         raise
@@ -176,9 +212,46 @@ def read_image(path: str, data: DataConfig) -> Array:
                        'smaller, or move it elsewhere') from error
     except Exception as error:  # a damaged image shows in many ways
         reason = getattr(error, 'strerror', None) or error
-        raise RamError(f'{path}: no PNG or JPEG that can be read '
+        raise RamError(f'{path}: no {_KINDS} that can be read '
                        f'({reason!s:.80}); replace it, or move it '
                        'elsewhere') from error
+
+
+def _check_header(image, path, data):
+    if image.width * image.height > PIXELS:
+        raise Image.DecompressionBombError
+    if not data.resize and sorted(image.size) != sorted(data.image_size):
+        raise _misfit(image, path, data)
+    if image.format == 'TIFF' and image.n_frames > 1:
+        raise RamError(f'{path}: holds {image.n_frames} images; store each '
+                       'in a file of its own')
+    if data.range and image.mode[0] not in 'IF' and _has_16_bits(image):
+        raise RamError(f'{path}: 16-bit colour is read as 8 bits, which '
+                       'data.range does not fit; remove it, or store the '
+                       'images as .npz')
+
+
+def _has_16_bits(image):
+    """Whether 16 bits a channel are stored: Pillow's raw mode says so."""
+    return any(';16' in str(tile[3]) for tile in image.tile)
+
+
+def _fit_deep(image, path, data, has_16_bits):
+    """A grey image of more than 8 bits a pixel."""
+    height, width = data.image_size
+    if image.size != (width, height) and not data.resize:
+        raise _misfit(image, path, data)
+    values = numpy.asarray(image)
+    kind = ('uint16' if has_16_bits else 'float32' if values.dtype.kind == 'f'
+            else 'int32')
+    if image.size != (width, height):
+        values = numpy.asarray(Image.fromarray(values.astype(
+            'float32')).resize((width, height), Image.Resampling.BILINEAR))
+        values = values if kind == 'float32' else values.round()
+    if not numpy.isfinite(values).all():
+        raise RamError(f'{path}: holds NaN or infinite values; replace it, '
+                       'or move it elsewhere')
+    return numpy.repeat(values.astype(kind)[None], data.channels, axis=0)
 
 
 def _fit(image, path, data):

@@ -1,30 +1,48 @@
 """Images of the user's own in an ``.npz`` file."""
 
 import os
-from typing import Tuple
+from typing import List, NamedTuple, Optional
 
 import numpy
 
+from ram.config import DataConfig
+from ram.data.scaling import scale
 from ram.errors import RamError
 from ram.files import DAMAGED, read_npz
 
+_REMEDY = ('make it with numpy.savez(file, images=..., labels=...): '
+           'images (N, H, W) or (N, H, W, C), labels (N,)')
 
-def load(path: str) -> Tuple[numpy.ndarray, numpy.ndarray]:
+
+class Arrays(NamedTuple):
+    """The content of a file.
+
+    Attributes:
+        images: (N, C, H, W), uint8; values as stored if ``data.range`` is
+            set.
+        labels: (N,) int64.
+        names: Of the classes, where the labels in the file are names.
+
+    """
+
+    images: numpy.ndarray
+    labels: numpy.ndarray
+    names: Optional[List[str]]
+
+
+def load(data: DataConfig) -> Arrays:
     """Reads images and labels.
 
     Args:
-        path: The file, with arrays ``images``, (N, H, W) or (N, H, W, C),
-            uint8 or float in [0, 1], and ``labels``, (N,) whole numbers.
-
-    Returns:
-        (N, C, H, W) uint8 images and (N,) int32 labels.
+        data: ``file``, ``range`` and ``class_names`` are used. The file has
+            arrays ``images``, (N, H, W) or (N, H, W, C), of numbers, and
+            ``labels``, (N,) whole numbers or names.
 
     Raises:
         RamError: Where the file is missing, damaged, or holds other arrays.
 
     """
-    remedy = ('make it with numpy.savez(file, images=..., labels=...): '
-              'images (N, H, W) or (N, H, W, C), labels (N,)')
+    path = os.path.expanduser(data.file)
     try:
         arrays = read_npz(path)
     except OSError as error:
@@ -32,41 +50,54 @@ def load(path: str) -> Tuple[numpy.ndarray, numpy.ndarray]:
             raise RamError(f'{path}: {error.strerror or error}; name the '
                            'file in data.file') from error
         raise RamError(
-            f'{path}: cannot be read ({error}); {remedy}') from error
+            f'{path}: cannot be read ({error}); {_REMEDY}') from error
     except DAMAGED as error:
         raise RamError(
-            f'{path}: not a valid .npz file ({error}); {remedy}') from error
+            f'{path}: not a valid .npz file ({error}); {_REMEDY}') from error
     missing = {'images', 'labels'}.difference(arrays)
     if missing:
         raise RamError(f'{path}: has no array '
-                       f'{" and ".join(sorted(missing))}; {remedy}')
-    images = _check_images(path, arrays['images'], remedy)
-    return images, _check_labels(path, arrays['labels'], len(images), remedy)
+                       f'{" and ".join(sorted(missing))}; {_REMEDY}')
+    images = _check_images(path, arrays['images'], data)
+    return Arrays(images, *_check_labels(path, arrays['labels'], len(images),
+                                         data.class_names))
 
 
-def _check_images(path, images, remedy):
+def _check_images(path, images, data):
     if images.ndim not in (3, 4) or not images.size:
-        raise RamError(f'{path}: images has shape {images.shape}; {remedy}')
-    if images.dtype.kind == 'f':
-        if not (images.min() >= 0 and images.max() <= 1):  # NaN too
-            raise RamError(f'{path}: images holds floats that are not within '
-                           '[0, 1]; scale them, or store uint8')
-        images = (images * 255 + 0.5).astype('uint8')
-    elif images.dtype != 'uint8':
+        raise RamError(f'{path}: images has shape {images.shape}; {_REMEDY}')
+    if images.dtype.kind not in 'buif':
         raise RamError(f'{path}: images is {images.dtype}; store uint8, or '
-                       'floats within [0, 1]')
+                       'other numbers')
+    if images.dtype.kind == 'f' and not numpy.isfinite(images).all():
+        raise RamError(f'{path}: images holds NaN or infinite values; '
+                       'replace them by values within data.range or [0, 1]')
     if images.ndim == 3:
-        return images[:, None]
-    return numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        images = images[:, None]
+    else:
+        images = numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return scale(images, None, path) if data.range is None else images
 
 
-def _check_labels(path, labels, count, remedy):
+def _check_labels(path, labels, count, names):
+    """Labels as numbers, and the names of the classes if they are names."""
     if labels.shape != (count,):
         raise RamError(f'{path}: labels has shape {labels.shape} for {count} '
-                       f'images; {remedy}')
+                       f'images; {_REMEDY}')
+    if labels.dtype.kind == 'U':
+        found, labels = numpy.unique(labels, return_inverse=True)
+        found = found.tolist()
+        if names is None:
+            return labels, found
+        odd = sorted(set(found).difference(names))
+        if odd:
+            raise RamError(f'{path}: labels holds {", ".join(odd):.60}, not '
+                           'among data.class_names; set that to '
+                           f'[{", ".join(found)}]')
+        return numpy.array([names.index(name) for name in found])[labels], None
     if labels.dtype.kind not in 'iu':
         raise RamError(f'{path}: labels is {labels.dtype}; store whole '
-                       'numbers')
+                       'numbers, or names as text')
     if labels.min() < 0 or labels.max() > 2 ** 31 - 1:
         raise RamError(f'{path}: labels must count from 0')
-    return labels.astype('int32')
+    return labels.astype('int64'), None

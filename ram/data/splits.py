@@ -1,13 +1,15 @@
 """The images of a configuration, in training, validation and test."""
 
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy
 
 from ram.config import Config, DataConfig, config_from_dict
 from ram.data import canvas, folder, mnist, npz, synthetic
 from ram.data.canvas import Canvases
+from ram.data.checks import check_images
+from ram.data.scaling import scale
 from ram.devices import Array
 from ram.errors import RamError
 from ram.games.catch import Catch
@@ -69,6 +71,31 @@ def name_classes(config: Config) -> Config:
     return config_from_dict(tree, data.folder)
 
 
+def load_data(config: Config, root: Optional[str] = None
+              ) -> Tuple[Config, Splits]:
+    """Reads the images, and completes their configuration.
+
+    Args:
+        config: Any.
+        root: Data root; wins over ``data.root``.
+
+    Returns:
+        The configuration with the names of the classes and the range of the
+        stored values, as far as the images say them, and the images.
+
+    Raises:
+        RamError: See :func:`load_splits`.
+
+    """
+    config = name_classes(config)
+    data, splits = _load(config.data, root)
+    if data == config.data:
+        return config, splits
+    tree = config.as_dict()
+    tree['data'] = data.model_dump(mode='json')
+    return config_from_dict(tree, data.file or data.folder), splits
+
+
 def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
     """Reads the images, or draws the synthetic ones.
 
@@ -81,26 +108,18 @@ def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
             configuration.
 
     """
-    if data.is_game:
-        train, test = _sample_games(data)
-    elif data.name == 'synthetic':
-        train = _as_split(*synthetic.make_digits(
-            data.train_images or SYNTHETIC_TRAIN, data.seed, 'train'))
-        test = _as_split(*synthetic.make_digits(
-            data.test_images or SYNTHETIC_TEST, data.seed, 'test'))
-    elif data.name == 'npz':
-        train, test = _split_at_random(
-            [npz.load(os.path.expanduser(data.file))], data, data.file)
-    elif data.name == 'folder':
-        train, test = _split_at_random(folder.load(data), data, data.folder)
-    else:
-        found = mnist.load(data.name, root or data.root)
-        train = _as_split(found.train_images, found.train_labels)
-        test = _as_split(found.test_images, found.test_labels)
+    return _load(data, root)[1]
+
+
+def _load(data, root):
+    """The completed DataConfig, and the Splits."""
     origin = data.file or data.folder or data.name
+    (train, test), names = _read(data, root, origin)
+    if names:
+        data = data.model_copy(update={'class_names': names})
     if not data.is_game:
-        for part in (train, test):
-            _check(part, data, origin)
+        train, test = _relabel(train, data), _relabel(test, data)
+        check_images(train, test, data, origin)
     train = _first(train, data.train_images, 'train_images', origin)
     test = _first(test, data.test_images, 'test_images', origin)
     if data.validation >= len(train.labels):
@@ -109,8 +128,39 @@ def load_splits(data: DataConfig, root: Optional[str] = None) -> Splits:
             f'{len(train.labels)} training images leave none to train on; '
             f'set it lower, for example to {len(train.labels) // 10 or 1}')
     cut = len(train.labels) - data.validation
-    return Splits(Split(train.images[:cut], train.labels[:cut]),
-                  Split(train.images[cut:], train.labels[cut:]), test)
+    splits = Splits(Split(train.images[:cut], train.labels[:cut]),
+                    Split(train.images[cut:], train.labels[cut:]), test)
+    if data.range is None:
+        return data, splits
+    if data.range == 'auto':
+        images = splits.train.images
+        limits = float(images.min()), float(images.max())
+        if limits[0] == limits[1]:
+            raise RamError(f'{origin}: data.range: all training images hold '
+                           f'{limits[0]:g} alone; set it to [low, high]')
+        data = data.model_copy(update={'range': limits})
+    return data, Splits(*(
+        Split(scale(split.images, data.range, f'{origin}, {name}'),
+              split.labels) for name, split in splits._asdict().items()))
+
+
+def _read(data, root, origin):
+    """(training set, test set), and names of classes that were found."""
+    if data.is_game:
+        return _sample_games(data), None
+    if data.name == 'synthetic':
+        return [_as_split(*synthetic.make_digits(count, data.seed, part))
+                for part, count in (
+                    ('train', data.train_images or SYNTHETIC_TRAIN),
+                    ('test', data.test_images or SYNTHETIC_TEST))], None
+    if data.name == 'npz':
+        images, labels, names = npz.load(data)
+        return _split_at_random([(images, labels)], data, origin), names
+    if data.name == 'folder':
+        return _split_at_random(folder.load(data), data, origin), None
+    found = mnist.load(data.name, root or data.root)
+    return [_as_split(found.train_images, found.train_labels),
+            _as_split(found.test_images, found.test_labels)], None
 
 
 def _sample_games(data):
@@ -130,6 +180,14 @@ def _as_split(images, labels):
     return Split(images, labels.astype('int32'))
 
 
+def _relabel(split, data):
+    """Labels from 0, and images upright."""
+    images, labels = split
+    if data.transpose:
+        images = numpy.ascontiguousarray(images.transpose(0, 1, 3, 2))
+    return Split(images, (labels - data.first_label).astype('int32'))
+
+
 def _first(split, count, key, origin):
     if count is None:
         return split
@@ -139,32 +197,11 @@ def _first(split, count, key, origin):
     return Split(split.images[:count], split.labels[:count])
 
 
-def _check(split, data, origin):
-    """Refuses images that the configured network does not fit."""
-    problems = []
-    _, channels, height, width = split.images.shape
-    if (height, width) != data.image_size:
-        problems.append(f'{origin}: the images are {height}x{width} pixels; '
-                        f'set data.image_size to [{height}, {width}]')
-    if channels != data.channels:
-        problems.append(f'{origin}: the images have {channels} channels; set '
-                        f'data.channels to {channels}')
-    low, high = int(split.labels.min()), int(split.labels.max())
-    if low < 0 or high >= data.classes:
-        problems.append(
-            f'{origin}: labels from {low} to {high} do not fit data.classes '
-            f'{data.classes}; labels count from 0' + (
-                f', so set it to {high + 1}' if low >= 0 else ''))
-    if problems:
-        raise RamError(*problems)
-
-
 def _split_at_random(parts, data, origin):
     """Training and test set in a random order; one part is split in two."""
-    # Files are often sorted by class.
     rng = numpy.random.Generator(numpy.random.PCG64(data.seed))
     parts = [Split(*(array[order] for array in part)) for part, order in (
-        (part, rng.permutation(len(part[1]))) for part in parts)]
+        (part, _mix(part[1], rng)) for part in parts)]
     if len(parts) > 1:
         return parts
     (images, labels), = parts
@@ -175,6 +212,31 @@ def _split_at_random(parts, data, origin):
                        'lower')
     return (Split(images[:-test], labels[:-test]),
             Split(images[-test:], labels[-test:]))
+
+
+def _mix(labels, rng):
+    """A random order, of which every part has the classes in their shares.
+
+    The n images of a class are spread evenly over it, at places
+    (i + offset) / n in random order; so in any stretch of it their number
+    differs from their share by less than two.
+
+    Args:
+        labels: (N,) int.
+        rng: Samples the order and the offset of each class.
+
+    Returns:
+        (N,) indices.
+
+    """
+    order = rng.permutation(len(labels))
+    order = order[labels[order].argsort(kind='stable')]  # class by class
+    _, counts = numpy.unique(labels, return_counts=True)
+    first = numpy.repeat(counts.cumsum() - counts, counts)
+    offsets = numpy.repeat(rng.random(len(counts)), counts)
+    places = (numpy.arange(len(labels)) - first + offsets) / numpy.repeat(
+        counts, counts)
+    return order[places.argsort(kind='stable')]
 
 
 def make_canvases(data: DataConfig, images: Array, source: Array,

@@ -43,6 +43,18 @@ class Evaluation(NamedTuple):
     loss: float
     images_per_second: float
 
+    @property
+    def error_by_class(self) -> numpy.ndarray:
+        """(K,) float64, in %; NaN for a class without images."""
+        counts = self.confusion.sum(axis=1)
+        with numpy.errstate(invalid='ignore'):
+            return 100 * (counts - self.confusion.diagonal()) / counts
+
+    @property
+    def mean_class_error(self) -> float:
+        """Mean of the classes with images, in %: each counts the same."""
+        return float(numpy.nanmean(self.error_by_class))
+
 
 class Paths(NamedTuple):
     """T glimpses of each of B images, and the predictions after each.

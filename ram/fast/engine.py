@@ -73,6 +73,8 @@ def _device_problem(config, device):
         return f'training.optimizer is {config.training.optimizer}'
     if config.model.policy == 'center':
         return 'model.policy is center'
+    if config.training.class_weights != 'none':
+        return 'training.class_weights is set'
     if config.data.variant not in batch_kernels.VARIANTS:
         return f'data.variant is {config.data.variant}'
     return None

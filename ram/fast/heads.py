@@ -69,7 +69,9 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
     z = (sampled - means) * (1 / std)
     log_pi = -0.5 * (z * z).sum(axis=2) - math.log(2 * math.pi * std ** 2)
 
-    action = -log_p[rows, labels].sum() / batch
+    image_weights = 1 if objective.class_weights is None else xp.asarray(
+        objective.class_weights, logits.dtype)[labels]
+    action = -(image_weights * log_p[rows, labels]).sum() / batch
     reinforce = -(log_pi * advantage).sum() / batch
     baseline = (advantage * advantage).sum() / decisions
     total = (action + objective.reinforce_weight * reinforce
@@ -78,6 +80,8 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
     total = total + objective.border_weight / batch * (excess * excess).sum()
     p[rows, labels] -= 1
     p *= 1 / batch
+    if objective.class_weights is not None:
+        p *= image_weights[:, None]
     z *= (advantage * (-objective.reinforce_weight / (batch * std)))[..., None]
     z += (2 * objective.border_weight / batch) * excess * xp.sign(means)
     d_baselines = advantage * (-2 * objective.baseline_weight / decisions)

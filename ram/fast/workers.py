@@ -4,7 +4,9 @@ Weights, gradients and images lie in memory that all processes share; all else
 goes through pipes.
 """
 
+import contextlib
 import multiprocessing
+import os
 import signal
 from typing import Any
 
@@ -75,7 +77,8 @@ class WorkerPool(extension.Extension):
             process = CONTEXT.Process(target=_work, daemon=True, args=(
                 there, self._config, self._chain.objective, images,
                 self._images.shape, shard, weights, gradient))
-            process.start()
+            with _safe_path():
+                process.start()
             there.close()
             self._workers.append((process, here))
 
@@ -144,6 +147,19 @@ class WorkerPool(extension.Extension):
             pipe.close()
             process.join()
         self._workers = []
+
+
+@contextlib.contextmanager
+def _safe_path():
+    """Processes do not search the current folder first (Python 3.11)."""
+    before = os.environ.get('PYTHONSAFEPATH')
+    os.environ['PYTHONSAFEPATH'] = '1'
+    try:
+        yield
+    finally:
+        del os.environ['PYTHONSAFEPATH']
+        if before is not None:
+            os.environ['PYTHONSAFEPATH'] = before
 
 
 def _array(memory):

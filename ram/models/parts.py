@@ -88,7 +88,7 @@ def import_module(name: str, where: str) -> None:
     """Imports, and so runs, a module of the user's own.
 
     Args:
-        name: The module; the current folder is searched first.
+        name: The module; the current folder is searched last.
         where: What asks for it, for the error.
 
     Raises:
@@ -97,7 +97,8 @@ def import_module(name: str, where: str) -> None:
     """
     folder = os.getcwd()
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        # Last: what lies there must not stand in for an installed package.
+        sys.path.append(folder)
     importlib.invalidate_caches()  # the file may be new
     try:
         importlib.import_module(name)

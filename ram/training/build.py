@@ -19,7 +19,7 @@ from ram.fast.engine import Engine, select_engine
 from ram.fast.flat import Adam, FlatChain
 from ram.fast.fused import fused_loss
 from ram.fast.workers import WorkerPool
-from ram.losses import loss_by_links
+from ram.losses import balanced_weights, loss_by_links
 from ram.models.build import build_network
 from ram.models.comparison import Baseline
 from ram.models.player import Player
@@ -86,7 +86,7 @@ def build_trainer(config: Config, splits: Splits, out: str,
     if config.training.start_from is not None:
         load_weights(config.training.start_from, model)
     engine = select_engine(config, model, device)
-    chain = _train_chain(model, config, streams, engine)
+    chain = _train_chain(model, config, streams, engine, splits.train.labels)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
     iterator = BatchIterator(config.data, splits.train,
@@ -123,14 +123,18 @@ def build_trainer(config: Config, splits: Splits, out: str,
     return Composed(trainer, best, snapshot, engine)
 
 
-def _train_chain(model, config, streams, engine):
+def _train_chain(model, config, streams, engine, labels):
     """The network with the loss that it is trained by."""
+    weights = None
+    if config.training.class_weights == 'balanced':
+        weights = balanced_weights(labels, config.data.classes)
     if isinstance(model, Baseline):
-        return ComparisonTrainChain(model)
+        return ComparisonTrainChain(model, weights)
     if isinstance(model, Player):
         return GameTrainChain(model, config.training, streams)
     return TrainChain(model, config.training, streams,
-                      loss_by_links if engine.name == 'links' else fused_loss)
+                      loss_by_links if engine.name == 'links' else fused_loss,
+                      weights)
 
 
 def _schedules(optimizer, model, config, engine):

@@ -8,7 +8,7 @@ import chainer
 import numpy
 
 from ram.config import Config
-from ram.data.splits import load_splits, name_classes
+from ram.data.splits import load_data
 from ram.errors import RamError
 from ram.models.build import import_parts
 from ram.training.build import build_trainer
@@ -76,8 +76,7 @@ def train(config: Config, out: str, device: chainer.backend.Device,
     if tensorboard:
         require_tensorboard()
     import_parts(config)
-    config = name_classes(config)
-    splits = load_splits(config.data, root)
+    config, splits = load_data(config, root)
     if config.training.batch_size > len(splits.train.labels):
         raise RamError(
             f'training.batch_size: {config.training.batch_size} is more than '

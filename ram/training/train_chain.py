@@ -1,14 +1,19 @@
 """The networks with their losses, as Chainer's updaters want them."""
 
-from typing import Callable, Dict
+from typing import Callable, Dict, Optional, Tuple
 
 import chainer
-import chainer.functions as F
 import numpy
 
 from ram.config import TrainingConfig
 from ram.devices import Array
-from ram.losses import Objective, StepResult, game_loss, loss_by_links
+from ram.losses import (
+    Objective,
+    StepResult,
+    cross_entropy,
+    game_loss,
+    loss_by_links,
+)
 from ram.models.comparison import Baseline
 from ram.models.player import Player
 from ram.models.ram import RAM
@@ -29,6 +34,7 @@ class TrainChain(chainer.Chain):
         streams: ``location`` and ``noise`` are used.
         compute_loss: :func:`ram.losses.loss_by_links`, or a faster function
             of the same arguments.
+        class_weights: K weights of the cross-entropy; None: 1.
 
     Attributes:
         objective (Objective): Weights of the terms, kind of the reward.
@@ -36,7 +42,8 @@ class TrainChain(chainer.Chain):
     """
 
     def __init__(self, model: RAM, training: TrainingConfig, streams: Streams,
-                 compute_loss: Callable[..., StepResult] = loss_by_links):
+                 compute_loss: Callable[..., StepResult] = loss_by_links,
+                 class_weights: Optional[Tuple[float, ...]] = None):
         super().__init__()
         self._streams = streams
         self._compute_loss = compute_loss
@@ -46,7 +53,7 @@ class TrainChain(chainer.Chain):
             training.reinforce_weight if learns else 0,
             training.baseline_weight, training.reward,
             training.entropy_weight,
-            training.border_weight if learns else 0)
+            training.border_weight if learns else 0, class_weights)
         with self.init_scope():
             self.model = model
 
@@ -144,11 +151,14 @@ class ComparisonTrainChain(chainer.Chain):
 
     Args:
         model: The network.
+        class_weights: K weights of the cross-entropy; None: 1.
 
     """
 
-    def __init__(self, model: Baseline):
+    def __init__(self, model: Baseline,
+                 class_weights: Optional[Tuple[float, ...]] = None):
         super().__init__()
+        self._class_weights = class_weights
         with self.init_scope():
             self.model = model
 
@@ -161,7 +171,7 @@ class ComparisonTrainChain(chainer.Chain):
 
         """
         logits = self.model(images)
-        loss = F.softmax_cross_entropy(logits, labels)
+        loss = cross_entropy(logits, labels, self._class_weights)
         accuracy = (logits.array.argmax(axis=1) == labels).mean()
         chainer.report({'loss': loss, 'loss/action': loss,
                         'accuracy': accuracy, 'error': 100 * (1 - accuracy)},

@@ -178,8 +178,8 @@ def move(old, new):
 
 
 BAD = {
-    'text': (put('cat/x.png', b'text'), 'cat/x.png: no PNG or JPEG'),
-    'nothing': (put('cat/x.jpg', b''), 'cat/x.jpg: no PNG or JPEG'),
+    'text': (put('cat/x.png', b'text'), 'cat/x.png: no PNG, JPEG'),
+    'nothing': (put('cat/x.jpg', b''), 'cat/x.jpg: no PNG, JPEG'),
     'cut off': (lambda path: put('cat/3.png', (
         path / 'cat/3.png').read_bytes()[:-30])(path), 'cat/3.png: no PNG'),
     'another format': (put('cat/x.png', b'GIF89a' + bytes(40)), 'cat/x.png:'),
@@ -191,10 +191,8 @@ BAD = {
     'another size': (lambda path: write(path / 'cat' / 'x.png', numpy.zeros(
         (7, 8), 'uint8')), 'cat/x.png: is 7x8 pixels, not 9x11; set '
         'data.resize: true'),
-    '16 bits': (lambda path: write(path / 'cat' / 'x.png', numpy.zeros(
-        (9, 11), 'uint16')), 'cat/x.png: has more than 8 bits'),
     'a link to nowhere': (lambda path: os.symlink(
-        'nowhere', path / 'cat' / 'x.png'), 'cat/x.png: no PNG or JPEG'),
+        'nowhere', path / 'cat' / 'x.png'), 'cat/x.png: no PNG, JPEG'),
     'huge': (put('cat/x.png', png(9000, 9000)), 'cat/x.png: has more than '),
     'a bomb': (put('cat/x.png', png(60000, 60000)), 'has more than '),
     'half of a split': (move('ant', 'train/ant'), 'train/ant: a folder among'),
@@ -212,6 +210,45 @@ def test_what_cannot_be_used_is_named(tmp_path, case, recwarn):
     assert problem.startswith(str(tmp_path))
     assert words in problem and '; ' in problem
     assert not recwarn.list
+
+
+def test_files_of_the_operating_system_are_passed_over(tmp_path):
+    fill(tmp_path)
+    before = load_splits(data_config(tmp_path))
+    for folder_ in (tmp_path, tmp_path / 'ant'):
+        for name in ('Thumbs.db', 'desktop.ini', '.DS_Store', 'DESKTOP.INI'):
+            (folder_ / name).write_bytes(b'x')
+        (folder_ / '__MACOSX').mkdir()
+        (folder_ / '__MACOSX' / '0.png').write_bytes(b'no image')
+    after = load_splits(data_config(tmp_path))
+    for one, two in zip(before, after):
+        numpy.testing.assert_array_equal(one.images, two.images)
+    assert folder.class_names(str(tmp_path)) == ['Bee', 'ant', 'cat']
+
+
+def test_all_problems_are_reported_at_once(tmp_path):
+    fill(tmp_path)
+    put('ant/notes.txt', b'')(tmp_path)
+    put('ant/0.png', b'text')(tmp_path)
+    (tmp_path / 'Bee' / 'more').mkdir()
+    write(tmp_path / 'cat' / 'x.png', numpy.zeros((7, 8), 'uint8'))
+    with pytest.raises(RamError) as caught:
+        load_splits(data_config(tmp_path))
+    assert [os.path.relpath(line.split(': ')[0], tmp_path)
+            for line in caught.value.problems] == [
+        'Bee/more', 'ant/notes.txt', 'ant/0.png', 'cat/x.png']
+
+
+def test_ten_problems_and_the_number_of_the_others(tmp_path):
+    fill(tmp_path)
+    for i in range(12):
+        put(f'ant/{i}.png', b'text')(tmp_path)
+        put(f'cat/{i}.txt', b'text')(tmp_path)
+    with pytest.raises(RamError) as caught:
+        load_splits(data_config(tmp_path))
+    *lines, last = caught.value.problems
+    assert len(lines) == 10
+    assert last.startswith(f'{tmp_path}: and 14 more such problems; ')
 
 
 @pytest.mark.parametrize('made, words', [
@@ -269,6 +306,10 @@ training: {epochs: 1, batch_size: 8}
     rows = capsys.readouterr().out.strip().split('\n')[-3:]
     assert [row.split(' ')[0] for row in rows] == ['Bee', 'ant', 'cat']
     assert len({len(row) for row in rows}) == 1
+    for i, row in enumerate(rows):  # 2 of each class in the test set
+        _, *counts, error, _ = row.split()
+        assert sum(map(int, counts)) == 2
+        assert float(error) == 50 * (2 - int(counts[i]))
     assert main(['verify', 'run']) == 0
     seen = []
     from ram import visualizations

@@ -50,6 +50,33 @@ def test_npz_is_shuffled_and_split(tmp_path):
         assert len(set(split.labels)) == 3  # sorted by class in the file
 
 
+@pytest.mark.parametrize('counts, seed', [
+    ((100, 30, 12), 0), ((100, 30, 12), 1), ((6, 6, 600), 2),
+    ((50, 1, 200), 3)])
+def test_every_split_has_the_classes_in_their_shares(tmp_path, counts, seed):
+    labels = numpy.repeat(range(3), counts)
+    images = numpy.zeros((len(labels), 9, 11), 'uint8')
+    images[:, 0, :2] = numpy.stack(
+        divmod(numpy.arange(len(labels)), 256), axis=1)  # a number for each
+    path = npz(tmp_path / 'x.npz', images=images, labels=labels)
+    config = npz_config(path, seed=seed, validation=len(labels) // 5)
+    splits = load_splits(config)
+    total = 0
+    for split in splits:
+        found = numpy.bincount(split.labels, minlength=3)
+        shares = len(split.labels) / len(labels) * numpy.array(counts)
+        assert (abs(found - shares) < 2).all()
+        total += len(split.labels)
+    assert total == len(labels)
+    high, low = numpy.concatenate(
+        [split.images[:, 0, 0, :2] for split in splits]).astype(int).T
+    assert sorted(256 * high + low) == list(range(len(labels)))
+    again = load_splits(config)
+    numpy.testing.assert_array_equal(splits.test.images, again.test.images)
+    other = load_splits(npz_config(path, seed=9, validation=len(labels) // 5))
+    assert (other.test.images != splits.test.images).any()
+
+
 def test_npz_in_colour_and_in_floats(tmp_path):
     made = arrays(shape=(9, 11, 3))
     path = npz(tmp_path / 'x.npz', images=made['images'] / 255,
@@ -84,8 +111,8 @@ BAD = {
     'float labels': (lambda a: a.update(labels=a['labels'] * 1.0),
                      'whole numbers'),
     'negative': (lambda a: a.update(labels=a['labels'] - 1), 'from 0'),
-    'class 3': (lambda a: a.update(labels=a['labels'] + 1),
-                'so set it to 4'),
+    'class 3': (lambda a: a.update(labels=a['labels'] * 2),
+                'so set it to 5'),
     'pickled': (lambda a: a.update(labels=a['labels'].astype(object)),
                 'not a valid .npz file')}
 
@@ -99,6 +126,23 @@ def test_bad_npz_is_named(tmp_path, case):
     with pytest.raises(RamError) as caught:
         load_splits(npz_config(path))
     assert path in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.parametrize('channels, shape', [
+    (3, (3, 9, 11)), (1, (1, 9, 11)), (1, (3, 48, 64)), (5, (5, 9, 11))])
+def test_channels_that_come_first_are_named(tmp_path, channels, shape):
+    made = arrays(shape=shape)
+    path = npz(tmp_path / 'x.npz', **made)
+    with pytest.raises(RamError) as caught:
+        load_splits(npz_config(path, channels=channels))
+    problem, = caught.value.problems
+    assert f'(N, {", ".join(map(str, shape))})' in problem
+    assert 'numpy.moveaxis(images, 1, -1)' in problem
+    moved = npz(tmp_path / 'y.npz', labels=made['labels'],
+                images=numpy.moveaxis(made['images'], 1, -1))
+    splits = load_splits(npz_config(moved, image_size=list(shape[1:]),
+                                    channels=shape[0]))
+    assert splits.train.images.shape == (40,) + shape
 
 
 @pytest.mark.parametrize('content', [
@@ -147,7 +191,7 @@ def test_any_arrays_give_images_or_a_problem(tmp_path_factory, images,
         assert path in str(error)
     else:
         # Only what counts as images and classes is let through.
-        assert images.dtype.kind in 'uf' and labels.dtype.kind in 'iu'
+        assert images.dtype.kind in 'buf' and labels.dtype.kind in 'iu'
         assert labels.shape == images.shape[:1] and labels.max() < 3
         assert sum(len(split.labels) for split in splits) == len(images)
 

@@ -57,6 +57,13 @@ def test_evaluate_equals_a_loop_over_images(case):
         confusion[labels[n], logits[-1].argmax()] += 1
         shares = numpy.exp(logits[-1] - logits[-1].max())
         loss -= math.log(shares[labels[n]] / shares.sum()) / 23
+    by_class = [100 * (1 - row[k] / row.sum()) if row.any() else math.nan
+                for k, row in enumerate(confusion)]
+    assert result.error_by_class.tolist() == pytest.approx(
+        by_class, nan_ok=True)
+    known = [error for error in by_class if not math.isnan(error)]
+    assert len(known) == 9  # no image of class 3
+    assert result.mean_class_error == pytest.approx(sum(known) / 9)
     assert result.n == 23 and 0 < wrong[-1] < 23
     numpy.testing.assert_allclose(result.error_by_glimpse, wrong / 23 * 100)
     assert result.error == result.error_by_glimpse[-1]

@@ -48,6 +48,8 @@ def select(engine='auto', device=CPU, own=None, model=None, **training):
     (dict(), 'fused (device: no GPU)'),
     (dict(device=Gpu, optimizer='nesterov'),
      'fused (device: training.optimizer is nesterov)'),
+    (dict(device=Gpu, class_weights='balanced'),
+     'fused (device: training.class_weights is set)'),
     (dict(own=OwnAction(16, 10), device=Gpu),
      'links (device: OwnAction is not built in; '
      'fused: OwnAction is not built in)'),

@@ -21,7 +21,9 @@ from ram.models.build import build_network
 def random_objective(rng):
     return Objective(float(rng.random()), float(rng.random()),
                      str(rng.choice(['correct', 'probability'])),
-                     border_weight=float(rng.integers(2) * rng.random()))
+                     border_weight=float(rng.integers(2) * rng.random()),
+                     class_weights=tuple(rng.random(10).tolist())
+                     if rng.integers(2) else None)
 
 
 @pytest.mark.parametrize('seed', range(60))
