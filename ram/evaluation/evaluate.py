@@ -244,8 +244,11 @@ def trajectories(model: RAM, images: numpy.ndarray, labels: numpy.ndarray,
 
     """
     first, noise = model.sample_noise(streams, len(images), mean=True)
-    seen = _predict_batch(model, images[indices], first[indices],
-                          noise[:, indices])
+    to_cpu, send = chainer.get_device('@numpy').send, model.device.send
+    # Chosen on the CPU: CuPy would compile a kernel that does.
+    seen = _predict_batch(model, images[indices], *(
+        send(to_cpu(array).take(indices, axis=-2))
+        for array in (first, noise)))
     return [
         trajectory(model, images[index], seen.locations[:, i],
                    seen.probabilities[:, i], int(labels[index]))

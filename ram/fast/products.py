@@ -132,6 +132,10 @@ class CublasProducts:
             raise ValueError(f'{a.shape} times {b.shape} into {out.shape}')
         if not a.dtype == b.dtype == out.dtype:
             raise ValueError(f'{a.dtype} times {b.dtype} into {out.dtype}')
+        if not k or not out.size:  # cuBLAS would see null pointers
+            if not beta:
+                out[...] = 0
+            return out
         (a_rows, lda), (b_rows, ldb), (out_rows, ldc) = map(
             _layout, (a, b, out))
         if not out_rows:

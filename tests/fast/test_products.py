@@ -1,6 +1,9 @@
 """Products by cuBLAS, on the stand-in of cublas_stand_in.py."""
 
+import contextlib
 import ctypes
+import sys
+from types import SimpleNamespace
 
 import chainer
 import cublas_stand_in
@@ -9,6 +12,7 @@ import pytest
 from training_runs import make_config
 
 from ram.data.splits import Split
+from ram.errors import RamError
 from ram.fast import kernels, products, workspace
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.flat import Adam, FlatChain
@@ -39,7 +43,7 @@ def layouts(rng, m, n, dtype):
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('shape', [
     (3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 5), (3, 1, 1),
-    (1, 4, 1), (1, 1, 1), (7, 2, 9)], ids=str)
+    (1, 4, 1), (1, 1, 1), (7, 2, 9), (3, 0, 5), (0, 4, 5)], ids=str)
 def test_dot_equals_numpy_in_every_layout(cublas, dtype, shape):
     rng = numpy.random.default_rng(0)
     m, k, n = shape
@@ -138,6 +142,42 @@ def test_tf32_is_the_math_mode_of_the_handle(blas, tf32):
     modes = [call[1] for call in recorder.calls
              if call[0] == 'cublasSetMathMode']
     assert modes == ([3] if tf32 else [])
+
+
+@pytest.mark.parametrize('device, version, library', [
+    (101, 12090, 'libcublas.so.12'), (102, 13020, 'libcublas.so.13')])
+@pytest.mark.parametrize('capability, modes', [('75', []), ('80', [3]),
+                                               ('120', [3])])
+def test_products_of_a_gpu_use_the_library_of_its_cuda(
+        blas, monkeypatch, device, version, library, capability, modes):
+    class Device(contextlib.nullcontext):
+        compute_capability = capability
+
+    recorder, names = Recorder(blas), []
+    monkeypatch.setitem(sys.modules, 'cupy', SimpleNamespace(
+        cuda=SimpleNamespace(Device=Device, runtime=SimpleNamespace(
+            runtimeGetVersion=lambda: version))))
+    monkeypatch.setattr(ctypes, 'CDLL',
+                        lambda name: names.append(name) or recorder)
+    # A device of its own: its products are kept.
+    array = SimpleNamespace(device=SimpleNamespace(
+        id=1000 * int(capability) + device))
+    with chainer.using_config('tf32', True):
+        own = products.products_of(array)
+        assert products.products_of(array) is own
+    assert names == [library]
+    assert [call[1] for call in recorder.calls
+            if call[0] == 'cublasSetMathMode'] == modes
+    assert products.products_of(array) is not own
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cupy', SimpleNamespace(
+        cuda=SimpleNamespace(runtime=SimpleNamespace(
+            runtimeGetVersion=lambda: 99000))))
+    array = SimpleNamespace(device=SimpleNamespace(id=0))
+    with pytest.raises(RamError, match='libcublas.so.99: not found'):
+        products.products_of(array)
 
 
 def one_iteration(core, scales, dtype, model_options=()):
