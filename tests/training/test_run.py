@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import math
 import os
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import chainer
 import numpy
@@ -28,6 +30,7 @@ from ram.training import run
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import CheckFinite
 from ram.training.extensions.learning_rate import LearningRate
+from ram.training.extensions.snapshot import Snapshot
 from ram.training.run_folder import prepare_folder
 from ram.training.signals import StopTrigger
 
@@ -141,6 +144,27 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
             for other in runs[1:]:
                 assert runs[0][key].tobytes() == other[key].tobytes(), key
     assert compared > 30  # weights, the optimizer's state, generators
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_snapshots_of_short_epochs_take_a_twentieth_of_the_time(
+        tmp_path, monkeypatch):
+    # A second passes from one look at the clock to the next: an epoch of six
+    # or seven iterations takes as many, a save one.
+    monkeypatch.setattr('ram.training.extensions.snapshot.time',
+                        SimpleNamespace(monotonic=itertools.count().__next__))
+    saved, save = [], Snapshot.save
+
+    def record(self, trainer):
+        saved.append(trainer.updater.epoch_detail)
+        save(self, trainer)
+
+    monkeypatch.setattr(Snapshot, 'save', record)
+    train(make_config({'epochs': 7}), tmp_path / 'run')
+    assert saved == [pytest.approx(epoch, abs=0.2) for epoch in (1, 5, 7)]
+    _, meta = checkpoint.read_arrays(
+        str(tmp_path / 'run' / 'snapshot.npz'), 'snapshot')
+    assert meta['epoch'] == 7
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path):
