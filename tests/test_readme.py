@@ -133,7 +133,7 @@ def test_something_is_done_with_every_block():
 def test_your_own_images(folder):
     path, printed = folder
     shapes, _ = errors(printed)
-    assert shapes < 10  # of four classes; README: 3.75
+    assert shapes < 10  # of four classes; seeds 1 to 3: 2.8 to 5.4 on validation
     with Image.open(path / 'seen.png') as picture:
         assert picture.width > 300
 
