@@ -111,6 +111,9 @@ class Model:
                 is ambiguous.
 
         """
+        if self.config.data.is_game:
+            raise RamError(f'{self.path}: plays a game and classifies no '
+                           'images; load the checkpoint of another network')
         images = self._convert(images)
         locations, probabilities = evaluation.predict(
             self.network, images,

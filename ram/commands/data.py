@@ -9,12 +9,13 @@ from ram.commands import arguments
 from ram.config import load_config
 from ram.data.batches import BatchIterator
 from ram.data.splits import Splits, fixed_canvases, load_data
+from ram.games.catch import Catch
 from ram.random_streams import make_streams
 
 FETCH_EXAMPLES = """\
 examples:
   ram data fetch
-  ram data fetch mnist --data-root data
+  ram data fetch mnist --data-root data --remember
 """
 PREVIEW_EXAMPLES = """\
 examples:
@@ -34,6 +35,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument('name', nargs='?', default='mnist',
                         help='default: %(default)s')
     arguments.add_root(parser)
+    parser.add_argument('--remember', action='store_true', help=(
+        'make --data-root the default of all later commands'))
     parser = arguments.command(commands, 'preview', run_preview,
                                'draw what the network will see',
                                PREVIEW_EXAMPLES)
@@ -54,6 +57,8 @@ def run_fetch(args: argparse.Namespace) -> None:
     from ram.data import mnist
     for path in mnist.fetch(args.name, args.data_root):
         print(path)
+    if args.remember:
+        print(f'written: {mnist.remember(mnist.data_root(args.data_root))}')
 
 
 def run_preview(args: argparse.Namespace) -> None:
@@ -68,14 +73,27 @@ def run_preview(args: argparse.Namespace) -> None:
             make_streams(config.training.seed)))
     else:
         images, labels, _ = fixed_canvases(data, splits, args.split)
+    if data.is_game:
+        _preview_games(args, data, images)
+        return
     height, width = data.canvas_size
     names = data.class_names or range(data.classes)
     visualizations.save_preview(
         args.out, images[:args.examples],
         [names[label] for label in labels[:args.examples]],
         f'{data.name}, {data.variant}, {height}x{width}, {args.split}')
-    if not data.is_game:
-        _print_counts([str(name) for name in names], splits)
+    _print_counts([str(name) for name in names], splits)
+    print(f'written: {args.out}')
+
+
+def _preview_games(args, data, starts):
+    from ram import visualizations
+    game, starts = Catch.of(data), starts[:args.examples]
+    visualizations.save_preview(
+        args.out, game.draw(game.start(starts)),
+        [f'speed {speed}' for speed in starts[:, 1]],
+        f'{data.name}, {game.height}x{game.width}, {args.split}: first '
+        'screens')
     print(f'written: {args.out}')
 
 

@@ -54,6 +54,10 @@ def run(args: argparse.Namespace) -> None:
     result = inspect.inspect(
         model, canvases, config.data, streams, args.grid, args.images,
         config.evaluation.batch_size, arguments.progress_bar('looking'))
+    error_by_gaze = inspect.error_by_gaze(
+        model, canvases, streams, config.evaluation.batch_size)
+    print('error by gaze: ' + ', '.join(
+        f'{gaze} {error:.2f} %' for gaze, error in error_by_gaze.items()))
     chosen = inspect.notable(result, args.examples)
     examples = [
         (kind, index, trajectory) for kind, indices in chosen.items()
@@ -62,6 +66,6 @@ def run(args: argparse.Namespace) -> None:
     files = visualizations.save_inspection(
         args.out, result, examples, config.model.patch_sizes,
         {'checkpoint': args.checkpoint, 'split': args.split,
-         'chosen': chosen, 'metrics': metrics, 'config': config.as_dict()},
+         'error_by_gaze': error_by_gaze, 'chosen': chosen, 'metrics': metrics, 'config': config.as_dict()},
         config.data.class_names, arguments.progress_bar('drawing'))
     print('written: ' + ' '.join(files))

@@ -45,9 +45,6 @@ def run(args: argparse.Namespace) -> None:
     """Prints class, probability and path of each image."""
     arguments.import_modules(args)
     model = api.Model(args.checkpoint, args.device)
-    if model.config.data.is_game:
-        raise RamError(f'{args.checkpoint}: plays a game and classifies no '
-                       'images; name the checkpoint of another network')
     paths = [path for name in args.images for path in _files(name)]
     result = model.predict(_read(paths, model.config.data))
     rows = list(prediction_rows(

@@ -1,6 +1,7 @@
 """ram train"""
 
 import argparse
+import io
 import os
 from typing import Any
 
@@ -53,6 +54,8 @@ def add_parser(commands: Any) -> None:
         'write losses, errors, gradients and glimpses of each epoch for '
         'TensorBoard too, into tensorboard/ of the run folder (needs '
         'tensorboardX)'))
+    add('--quiet', action='store_true',
+        help='print only how the run ended')
     add('--communicator', choices=COMMUNICATORS, help=(
         'train with all processes that mpiexec started, by ChainerMN'))
 
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         outcome = train(config, out, get_device(args.device), args.data_root,
                         args.resume, ranks=ranks,
+                        stream=io.StringIO() if args.quiet else None,
                         tensorboard=args.tensorboard)
     except RamError as error:
         if ranks.size > 1:

@@ -10,7 +10,7 @@ from typing import Any, List, NamedTuple, Optional
 
 from ram.data.idx import open_file, parse_idx, read_content
 from ram.errors import RamError
-from ram.files import replacing
+from ram.files import make_folder, replacing
 
 
 class Source(NamedTuple):
@@ -70,14 +70,49 @@ def data_root(root: Optional[str] = None) -> str:
         root: Wins over all else.
 
     Returns:
-        ``root``, else ``RAM_DATA_ROOT``, else ``ram-chainer`` in the
-        user's cache.
+        ``root``, else ``RAM_DATA_ROOT``, else what :func:`remember` wrote,
+        else ``ram-chainer`` in the user's cache.
 
     """
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.join('~', '.cache')
     # No shell has seen what stands in a file.
     return os.path.expanduser(root or os.environ.get('RAM_DATA_ROOT')
+                              or _remembered()
                               or os.path.join(cache, 'ram-chainer'))
+
+
+def remember(root: str) -> str:
+    """Makes a folder the data root of all later commands of the user.
+
+    Returns:
+        The file that says so.
+
+    Raises:
+        RamError: If it cannot be written.
+
+    """
+    path = _settings()
+    make_folder(os.path.dirname(path))
+    with replacing(path, 'w') as file:
+        file.write(os.path.abspath(os.path.expanduser(root)) + '\n')
+    return path
+
+
+def _settings():
+    folder = os.environ.get('XDG_CONFIG_HOME') or os.path.join('~', '.config')
+    return os.path.join(os.path.expanduser(folder), 'ram-chainer',
+                        'data-root')
+
+
+def _remembered():
+    try:
+        with open(_settings(), encoding='utf-8') as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RamError(f'{_settings()}: cannot be read ({error}); remove it, '
+                       'or name --data-root') from error
 
 
 def load(name: str = 'mnist', root: Optional[str] = None):

@@ -119,6 +119,35 @@ def inspect(model: RAM, canvases: FixedCanvases, data: DataConfig,
         deviation=statistics.deviations(from_digit, paths.means[labels]))
 
 
+def error_by_gaze(model: RAM, canvases: FixedCanvases,
+                  make_streams: Callable[[], Streams],
+                  batch_size: int = 500) -> Dict[str, float]:
+    """What looking is worth: the error of the same network by its gaze.
+
+    Args:
+        model: On any device; it was trained with its own policy only.
+        canvases: N images.
+        make_streams: Returns new generators of an evaluation.
+        batch_size: Images at a time.
+
+    Returns:
+        Errors in %: with the network's own policy, with glimpses at random
+        locations, and with all glimpses at the centre.
+
+    """
+    own, errors = model.policy, {}
+    try:
+        for policy in dict.fromkeys([own, 'random', 'center']):
+            model.policy = policy
+            probabilities = predict(model, canvases.images, make_streams(),
+                                    batch_size=batch_size).probabilities
+            errors[policy] = 100 * float(
+                (probabilities[-1].argmax(axis=1) != canvases.labels).mean())
+    finally:
+        model.policy = own
+    return errors
+
+
 def notable(inspection: Inspection, count: int) -> Dict[str, List[int]]:
     """Indices of images to look at, at most ``count`` of each kind.
 

@@ -100,6 +100,10 @@ def _facts(values, patch_sizes):
         'Cross-entropy': f'{values["loss"]:.4f} nats',
         'Glimpses': f'{len(values["error_by_glimpse"])}, of {sides} pixels in '
                     f'images of {height}\u00d7{width}; mean policy'}
+    if 'error_by_gaze' in values:
+        facts['Error by gaze'] = ', '.join(
+            f'{gaze} {error:.2f} %' for gaze, error in
+            values['error_by_gaze'].items())
     return '\n'.join(f'<dt>{name}</dt><dd>{html.escape(value)}</dd>'
                      for name, value in facts.items())
 

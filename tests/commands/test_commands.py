@@ -41,6 +41,12 @@ def at(trained, tmp_path, monkeypatch):
         '@numpy') and not a.startswith('@cupy') else a for a in args]
 
 
+def test_quiet_prints_how_the_run_ended(at, capsys):
+    assert main(at(['train', '@/c.yaml', '--out', 'q', '--quiet'])) == 0
+    lines = capsys.readouterr().out.strip().split('\n')
+    assert [line.split()[0] for line in lines] == ['best', 'files:', 'next:']
+
+
 def test_evaluate_writes_every_image(at, capsys):
     assert main(at(['evaluate', '@/run/best.npz', '--csv', 'images.csv',
                     '--json', 'e.json'])) == 0
@@ -144,7 +150,9 @@ def test_inspect(at, capsys, monkeypatch):
                     'validation', '--grid', '2', '--images', '10',
                     '--examples', '3'])) == 0
     printed, bar = capsys.readouterr()
-    files = printed.split()
+    gazes, last = printed.strip().split('\n')
+    assert gazes.startswith('error by gaze: learned ')
+    files = last.split()
     assert files[:3] == ['written:', os.path.join('a/b', 'index.html'),
                          os.path.join('a/b', 'inspect.json')]
     assert sorted(os.path.basename(f) for f in files[1:]) == sorted(
@@ -162,6 +170,8 @@ def test_inspect(at, capsys, monkeypatch):
         assert found[key] == measured[key]
     assert found['first_location']['n'] == 10
     assert found['chosen']['first'] == [0, 1, 2]
+    assert found['error_by_gaze']['learned'] == measured['error']
+    assert set(found['error_by_gaze']) == {'learned', 'random', 'center'}
     assert found['heat_digit'] is None
     with open('a/b/index.html', encoding='utf-8') as file:
         page = file.read()

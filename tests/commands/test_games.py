@@ -114,3 +114,19 @@ def test_inspect_compares_gazes(trained, capsys):
 def test_verify_plays_the_validation_games_again(trained, capsys):
     assert ram(['verify', str(trained / 'run')]) == 0
     assert 'validation error on 60 images' in capsys.readouterr().out
+
+
+def test_preview_draws_first_screens(trained, capsys):
+    out = str(trained / 'seen.png')
+    for split in ('train', 'test'):
+        assert ram(['data', 'preview', str(trained / 'catch.yaml'), '--out',
+                    out, '--examples', '9', '--split', split]) == 0
+        assert f'written: {out}' in capsys.readouterr().out
+        assert Image.open(out).size[0] > 100
+
+
+def test_a_player_classifies_no_images(trained, tmp_path, capsys):
+    Image.new('L', (6, 6)).save(tmp_path / 'x.png')
+    assert ram(['predict', str(trained / 'run' / 'best.npz'),
+                str(tmp_path / 'x.png')]) == 2
+    assert 'plays a game and classifies no images' in capsys.readouterr().err

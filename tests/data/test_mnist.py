@@ -12,6 +12,7 @@ import time
 import numpy
 import pytest
 
+from ram.commands.main import main
 from ram.data import mnist
 from ram.errors import RamError
 
@@ -141,6 +142,25 @@ def test_where_the_root_comes_from(monkeypatch):
     monkeypatch.setenv('RAM_DATA_ROOT', '/env')
     assert mnist.data_root() == '/env'
     assert mnist.data_root('/flag') == '/flag'
+
+
+def test_a_data_root_is_remembered(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('XDG_CONFIG_HOME', str(tmp_path / 'config'))
+    monkeypatch.setenv('XDG_CACHE_HOME', '/cache')
+    monkeypatch.delenv('RAM_DATA_ROOT', raising=False)
+    monkeypatch.setattr(mnist, 'fetch', lambda name, root: ['a file'])
+    monkeypatch.chdir(tmp_path)
+    assert main(['data', 'fetch', '--data-root', 'here', '--remember']) == 0
+    written = tmp_path / 'config' / 'ram-chainer' / 'data-root'
+    assert f'written: {written}' in capsys.readouterr().out
+    assert mnist.data_root() == str(tmp_path / 'here')
+    monkeypatch.setenv('RAM_DATA_ROOT', '/env')
+    assert mnist.data_root() == '/env'
+    monkeypatch.delenv('RAM_DATA_ROOT')
+    written.write_bytes(b'\xff\xfe\xff')
+    with pytest.raises(RamError) as caught:
+        mnist.data_root()
+    assert f'{written}: cannot be read' in str(caught.value)
 
 
 def test_altered_mnist_is_named_and_not_used(tmp_path, contents, small_mnist):
