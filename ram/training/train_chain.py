@@ -15,7 +15,6 @@ from ram.losses import (
     loss_by_links,
 )
 from ram.models.comparison import Baseline
-from ram.models.player import Player
 from ram.models.ram import RAM
 from ram.random_streams import serialize_generator
 
@@ -117,10 +116,6 @@ class GameTrainChain(TrainChain):
         streams: ``location`` and ``noise`` are used.
 
     """
-
-    def __init__(self, model: Player, training: TrainingConfig,
-                 streams: Streams):
-        super().__init__(model, training, streams)
 
     def forward(self, starts: Array, labels: Array) -> chainer.Variable:
         """The loss of a batch of games, (); its terms are reported.
