@@ -58,6 +58,15 @@ def find_config(path: str) -> str:
     return path
 
 
+def _remedy(path):
+    """What to name instead of a file that cannot be read."""
+    names = sorted({name for folder in SHIPPED if os.path.isdir(folder)
+                    for name in os.listdir(folder) if name.endswith('.yaml')})
+    if os.path.dirname(path) != 'configs' or not names:
+        return _REMEDY
+    return f'there are configs/{{{", ".join(name[:-5] for name in names)}}}.yaml'
+
+
 def _read_text(path, named, above):
     try:
         if os.path.realpath(path) in map(os.path.realpath, above):
@@ -70,7 +79,7 @@ def _read_text(path, named, above):
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
         raise RamError(
-            f'{named}: cannot be read: {reason}; {_REMEDY}') from error
+            f'{named}: cannot be read: {reason}; {_remedy(path)}') from error
     if len(text) > 10 ** 6:
         raise RamError(f'{path}: larger than 1 MB; {_REMEDY}')
     return text

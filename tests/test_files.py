@@ -1,0 +1,91 @@
+"""Files that are complete or absent."""
+
+import io
+import os
+import stat
+import zipfile
+
+import numpy
+import pytest
+
+from ram.errors import RamError
+from ram.files import make_folder, read_npz, replacing, sweep
+
+
+def test_replacing_keeps_the_old_file_after_an_error(tmp_path):
+    path = tmp_path / 'x.txt'
+    path.write_text('old')
+    with pytest.raises(KeyError):
+        with replacing(str(path), 'w') as file:
+            file.write('half of the ne')
+            raise KeyError
+    assert path.read_text() == 'old' and os.listdir(tmp_path) == ['x.txt']
+    with replacing(str(path), 'w') as file:
+        file.write('new')
+        file.flush()
+        assert path.read_text() == 'old'  # until the block ends
+    assert path.read_text() == 'new' and os.listdir(tmp_path) == ['x.txt']
+
+
+def test_replacing_gives_the_usual_permissions(tmp_path):
+    path = tmp_path / 'x'
+    umask = os.umask(0o027)
+    try:
+        with replacing(str(path)) as file:
+            file.write(b'x')
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_replacing_names_what_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for path in (tmp_path / 'none' / 'x', tmp_path / 'file' / 'x', tmp_path):
+        with pytest.raises(RamError, match='cannot be written'):
+            with replacing(str(path)) as file:
+                file.write(b'x')
+    assert os.listdir(tmp_path) == ['file']
+
+
+def test_sweep_removes_only_what_a_killed_process_left(tmp_path):
+    for name in ('.x.npz.abc.part', '.hidden', 'x.part'):
+        (tmp_path / name).write_text('')
+    sweep(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ['.hidden', 'x.part']
+
+
+def test_make_folder_makes_parents_and_refuses_files(tmp_path):
+    make_folder(str(tmp_path / 'a' / 'b'))
+    make_folder(str(tmp_path / 'a' / 'b'))
+    assert os.listdir(tmp_path / 'a' / 'b') == []
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(RamError, match='name another folder'):
+        make_folder(str(tmp_path / 'file'))
+
+
+def test_read_npz_reads_arrays(tmp_path):
+    arrays = {'a': numpy.arange(6).reshape(2, 3), 'b': numpy.array('text')}
+    numpy.savez(tmp_path / 'x.npz', **arrays)
+    found = read_npz(str(tmp_path / 'x.npz'))
+    assert found.keys() == arrays.keys()
+    for name in arrays:
+        numpy.testing.assert_array_equal(found[name], arrays[name])
+
+
+def test_read_npz_unpickles_nothing(tmp_path):
+    numpy.savez(tmp_path / 'x.npz', a=numpy.array([{}], object))
+    with pytest.raises(ValueError, match='allow_pickle'):
+        read_npz(str(tmp_path / 'x.npz'))
+    numpy.save(tmp_path / 'y.npy', numpy.zeros(3))
+    with pytest.raises(ValueError, match='not an .npz'):
+        read_npz(str(tmp_path / 'y.npy'))
+
+
+def test_read_npz_refuses_what_would_fill_the_memory(tmp_path):
+    content = io.BytesIO()
+    numpy.save(content, numpy.zeros(2 ** 24))
+    with zipfile.ZipFile(tmp_path / 'x.npz', 'w',
+                         zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('a.npy', content.getvalue())
+    with pytest.raises(RamError, match='would inflate from'):
+        read_npz(str(tmp_path / 'x.npz'))
