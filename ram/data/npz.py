@@ -99,5 +99,7 @@ def _check_labels(path, labels, count, names):
         raise RamError(f'{path}: labels is {labels.dtype}; store whole '
                        'numbers, or names as text')
     if labels.min() < 0 or labels.max() > 2 ** 31 - 1:
-        raise RamError(f'{path}: labels must count from 0')
+        raise RamError(f'{path}: labels from {labels.min()} to '
+                       f'{labels.max()}; subtract {labels.min()}, so that '
+                       'they count from 0')
     return labels.astype('int64'), None

@@ -6,6 +6,7 @@ change nothing here, and pyplot is not used.
 """
 
 import math
+import warnings
 from typing import Any, BinaryIO, List, Optional, Sequence
 
 import numpy
@@ -16,6 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
+
+# A class may have a name that no font here can draw: it becomes boxes.
+warnings.filterwarnings('ignore', 'Glyph .* missing from', UserWarning)
 
 FONT = 11
 GAP = 12

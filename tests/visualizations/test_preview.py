@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+
 import numpy
 import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
+from training_runs import TOP
 
 from ram import RamError
 from ram.visualizations import draw_preview, save_preview
@@ -71,3 +76,14 @@ def test_save_preview_refuses_bad_paths(tmp_path, name, match):
 def test_save_preview_refuses_no_images(tmp_path):
     with pytest.raises(RamError, match='no image'):
         save_preview(str(tmp_path / 'a.png'), numpy.zeros((0, 1, 4, 4)), [])
+
+
+def test_a_name_without_glyphs_gives_no_warning(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-c', 'import numpy\n'
+         'from ram.visualizations import save_preview\n'
+         "save_preview('x.png', numpy.zeros((1, 1, 9, 9)), "
+         "['\u5b57 \u0444'], 'title')"], cwd=tmp_path, text=True,
+        capture_output=True, env=dict(os.environ, PYTHONPATH=TOP))
+    assert done.returncode == 0 and not done.stderr
+    assert (tmp_path / 'x.png').exists()
