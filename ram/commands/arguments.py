@@ -68,8 +68,8 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-root', metavar='DIR', help=(
-        'folder that holds mnist/ (default: RAM_DATA_ROOT, else the user '
-        'cache)'))
+        'folder that holds mnist/ (default: data.root of the configuration, '
+        'else RAM_DATA_ROOT, else the remembered one, else the user cache)'))
 
 
 def natural(text: str) -> int:

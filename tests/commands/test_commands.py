@@ -47,6 +47,16 @@ def test_quiet_prints_how_the_run_ended(at, capsys):
     assert [line.split()[0] for line in lines] == ['best', 'files:', 'next:']
 
 
+def test_a_terminal_shows_the_time_left(at, capsys, monkeypatch):
+    def train(terminal):
+        monkeypatch.setattr(sys.stdout, 'isatty', lambda: terminal)
+        assert main(at(['train', '@/c.yaml', '--out', str(terminal), '--set',
+                        'training.epochs=1', 'training.batch_size=10'])) == 0
+        return 'Estimated time to finish: ' in capsys.readouterr().out
+
+    assert train(terminal=True) and not train(terminal=False)
+
+
 def test_evaluate_writes_every_image(at, capsys):
     assert main(at(['evaluate', '@/run/best.npz', '--csv', 'images.csv',
                     '--json', 'e.json'])) == 0
