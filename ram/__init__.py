@@ -5,7 +5,7 @@ from typing import Any
 from ram import compat as _compat  # first: Chainer cannot be imported without
 from ram.errors import RamError
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 
 def load(path: str, device: str = '@numpy') -> Any:
