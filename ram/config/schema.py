@@ -226,6 +226,9 @@ class TrainingConfig(_Section):
     entropy_weight: Weight = _key(0.0, (
         'catch: weight of the entropy of the actions, summed over the steps, '
         'which is made larger'))
+    first_entropy_weight: Optional[Weight] = _key(None, (
+        'catch: weight of the entropy at the start; it falls to '
+        'entropy_weight along half a cosine; null: entropy_weight throughout'))
     border_weight: Weight = _key(0.0, (
         'weight of the border term, which keeps the mean of the policy a '
         'standard deviation inside the image: locations beyond it are '

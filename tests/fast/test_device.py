@@ -29,8 +29,8 @@ from ram.random_streams import make_streams
 from ram.training import build
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
+from ram.training.extensions.falling import falling_std
 from ram.training.extensions.learning_rate import LearningRate
-from ram.training.extensions.std_schedule import StdSchedule
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import TrainChain
 
@@ -104,7 +104,7 @@ def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
             chainer.optimizer_hooks.GradientClipping(config.training.clip))
 
     rate = LearningRate(optimizer, config.training)
-    std_schedule = StdSchedule(model, config.training)
+    std_schedule = falling_std(model, config.training)
     iterator, order = (BatchIterator(config.data, split, 4, make_streams(5))
                        for _ in range(2))
     iteration = DeviceIteration(chain, optimizer, split, config, 4,
