@@ -220,6 +220,7 @@ RANGES = {
     'training.clip': ([None, 0.1], [0, -1, float('inf')]),
     'training.step_epochs': ([[], [3]], [3, [0], ['a'], [1.5], None]),
     'training.reinforce_reaches_core': ([True], [1, 'yes', None]),
+    'training.first_entropy_weight': ([None, 0, 0.02], [-1, 'x']),
     'training.first_std': ([None, 0.3], [0, -1, 11, '0.1']),
     'training.start_from': ([None, 'pretrained:mnist-6'], [3, ['a']]),
     'training.threads': ([1, 256], [0, 257]),

@@ -26,7 +26,7 @@ from ram import checkpoint
 from ram.config import config_from_dict, load_config
 from ram.errors import RamError
 from ram.fast import heads
-from ram.training import run
+from ram.training import run, train_chain
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import CheckFinite
 from ram.training.extensions.learning_rate import LearningRate
@@ -297,6 +297,28 @@ def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
         assert std == pytest.approx(
             0.1 + 0.3 * (1 + math.cos(math.pi * passed / 2)) / 2)
     assert model.std == pytest.approx(0.1, abs=2e-3)
+
+
+@pytest.mark.usefixtures('no_figures')
+@pytest.mark.parametrize('first', [0.5, 0.0, None])
+def test_the_weight_of_the_entropy_falls(tmp_path, monkeypatch, first):
+    config = make_config(
+        {'entropy_weight': 0.1, 'first_entropy_weight': first, 'epochs': 2},
+        {'glimpses': 3, 'glimpse_size': 2, 'scales': 1},
+        name='catch', image_size=[4, 4], classes=3)
+    trainer, *_ = begin(config, tmp_path / 'run')
+    weights, compute = [], train_chain.game_loss
+
+    def scoring(*args):
+        weights.append(args[-1].entropy_weight)
+        return compute(*args)
+
+    monkeypatch.setattr(train_chain, 'game_loss', scoring)
+    trainer.run()
+    more = 0 if first is None else first - 0.1
+    assert weights == pytest.approx([
+        0.1 + more * (1 + math.cos(math.pi * 32 * i / 400)) / 2
+        for i in range(13)])  # 200 starts, of which 32 at a time
 
 
 @pytest.mark.usefixtures('no_figures')
