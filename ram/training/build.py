@@ -27,12 +27,15 @@ from ram.random_streams import make_streams
 from ram.training.distributed import SINGLE_PROCESS, SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
 from ram.training.extensions.check_finite import CheckFinite
-from ram.training.extensions.falling import falling_entropy, falling_std
 from ram.training.extensions.learning_rate import LearningRate
 from ram.training.extensions.save_best import SaveBest
 from ram.training.extensions.snapshot import Snapshot
 from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
+from ram.training.extensions.value_schedule import (
+    entropy_schedule,
+    std_schedule,
+)
 from ram.training.extensions.watch_policy import WatchPolicy
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import (
@@ -95,7 +98,7 @@ def build_trainer(config: Config, splits: Splits, out: str,
     flat, pool = _flat_chain(chain, config, engine, ranks)
     optimizer.setup(flat)
     rate, std, average = _schedules(optimizer, model, config, engine)
-    entropy = (falling_entropy(chain, config.training)
+    entropy = (entropy_schedule(chain, config.training)
                if config.data.is_game
                and config.training.first_entropy_weight is not None else None)
     if engine.name == 'device':
@@ -144,7 +147,7 @@ def _schedules(optimizer, model, config, engine):
     """What changes over the epochs: rate; std and average, or None."""
     settings, std, average = config.training, None, None
     if settings.first_std and config.model.network == 'ram':
-        std = falling_std(model, settings)
+        std = std_schedule(model, settings)
     if settings.average:
         average = AverageWeights(model, settings.average,
                                  updated_by_engine=engine.name == 'device')

@@ -29,8 +29,8 @@ from ram.random_streams import make_streams
 from ram.training import build
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
-from ram.training.extensions.falling import falling_std
 from ram.training.extensions.learning_rate import LearningRate
+from ram.training.extensions.value_schedule import std_schedule
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import TrainChain
 
@@ -104,13 +104,13 @@ def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
             chainer.optimizer_hooks.GradientClipping(config.training.clip))
 
     rate = LearningRate(optimizer, config.training)
-    std_schedule = falling_std(model, config.training)
+    schedule = std_schedule(model, config.training)
     iterator, order = (BatchIterator(config.data, split, 4, make_streams(5))
                        for _ in range(2))
     iteration = DeviceIteration(chain, optimizer, split, config, 4,
                           iterator.max_batches, SingleProcess(), average)
     updater = DeviceUpdater(iterator, optimizer, iteration, iteration,
-                            rate.at, std_schedule.at)
+                            rate.at, schedule.at)
     reporter, wanted = chainer.Reporter(), chainer.Reporter()
     reporter.add_observer('main', chain)
     wanted.add_observer('main', want_chain)
@@ -120,7 +120,7 @@ def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
         with reporter.scope({}):
             updater.update()
             observation = reporter.observation
-        std = std_schedule.at(detail)
+        std = schedule.at(detail)
         images, labels = iteration.canvases, iteration.labels
         chosen = order.next_indices()
         assert iteration.windows[:, -1, 0].tolist() == chosen.tolist()

@@ -10,7 +10,7 @@ from ram.training.extensions.learning_rate import half_cosine
 from ram.training.train_chain import TrainChain
 
 
-class Falling(extension.Extension):
+class ValueSchedule(extension.Extension):
     """Lowers a value along half a cosine.
 
     Like the learning rate it is computed from the epochs passed.
@@ -45,7 +45,7 @@ class Falling(extension.Extension):
             self._first - self._last)
 
 
-def falling_std(model: RAM, training: TrainingConfig) -> Falling:
+def std_schedule(model: RAM, training: TrainingConfig) -> ValueSchedule:
     """Lowers the policy's standard deviation from ``first_std`` to its own.
 
     A wide policy explores; at the end the classifier should see what it will
@@ -53,12 +53,12 @@ def falling_std(model: RAM, training: TrainingConfig) -> Falling:
     """
     def assign(std):
         model.std = std
-    return Falling(assign, training.first_std, model.std, training.epochs)
+    return ValueSchedule(assign, training.first_std, model.std, training.epochs)
 
 
-def falling_entropy(chain: TrainChain, training: TrainingConfig) -> Falling:
+def entropy_schedule(chain: TrainChain, training: TrainingConfig) -> ValueSchedule:
     """Lowers the weight of a player's entropy."""
     def assign(weight):
         chain.objective = chain.objective._replace(entropy_weight=weight)
-    return Falling(assign, training.first_entropy_weight,
+    return ValueSchedule(assign, training.first_entropy_weight,
                    training.entropy_weight, training.epochs)
