@@ -97,10 +97,7 @@ def build_trainer(config: Config, splits: Splits, out: str,
                              ranks.rank, ranks.size)
     flat, pool = _flat_chain(chain, config, engine, ranks)
     optimizer.setup(flat)
-    rate, std, average = _schedules(optimizer, model, config, engine)
-    entropy = (entropy_schedule(chain, config.training)
-               if config.data.is_game
-               and config.training.first_entropy_weight is not None else None)
+    rate, std, entropy, average = _schedules(optimizer, chain, config, engine)
     if engine.name == 'device':
         updater = _device_updater(iterator, optimizer, splits, config, ranks,
                                   average, rate, std, engine.tf32)
@@ -143,15 +140,17 @@ def _train_chain(model, config, streams, engine, labels):
                       weights)
 
 
-def _schedules(optimizer, model, config, engine):
-    """What changes over the epochs: rate; std and average, or None."""
-    settings, std, average = config.training, None, None
+def _schedules(optimizer, chain, config, engine):
+    """What changes over the epochs: rate; std, entropy, average, or None."""
+    settings, std, entropy, average = config.training, None, None, None
     if settings.first_std and config.model.network == 'ram':
-        std = std_schedule(model, settings)
+        std = std_schedule(chain.model, settings)
+    if settings.first_entropy_weight is not None and config.data.is_game:
+        entropy = entropy_schedule(chain, settings)
     if settings.average:
-        average = AverageWeights(model, settings.average,
+        average = AverageWeights(chain.model, settings.average,
                                  updated_by_engine=engine.name == 'device')
-    return LearningRate(optimizer, settings), std, average
+    return LearningRate(optimizer, settings), std, entropy, average
 
 
 def _flat_chain(chain, config, engine, ranks):
