@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> None:
         # Matplotlib is slow to import, and not needed by all commands.
         from ram.visualizations import save_trajectories
         save_trajectories(
-            args.render, [result.trajectory(i) for i in range(len(paths))],
+            args.render,
+            [result.trajectory(i)._replace(name=os.path.basename(path))
+             for i, path in enumerate(paths)],
             model.patch_sizes, model.config.data.class_names)
         written.append(args.render)
     if written:

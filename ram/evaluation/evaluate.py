@@ -78,6 +78,7 @@ class Trajectory(NamedTuple):
         locations: (T, 2) float32, clipped, (x, y) in [-1, 1].
         probabilities: (T, K) float32, after each glimpse.
         label: The true class, if it is known.
+        name: Of the image, such as its file.
 
     """
 
@@ -86,6 +87,7 @@ class Trajectory(NamedTuple):
     locations: numpy.ndarray
     probabilities: numpy.ndarray
     label: Optional[int] = None
+    name: Optional[str] = None
 
     @property
     def glimpses(self) -> int:

@@ -9,6 +9,7 @@ from PIL import Image
 from training_runs import make_config, train
 
 import ram
+from ram import visualizations
 from ram.commands.main import main
 from ram.data.synthetic import make_digits
 
@@ -54,6 +55,16 @@ def test_predict_says_what_python_says(folder, tmp_path, capsys):
         assert f'  {name}  {100 * share:.1f} %  (' in line
     with Image.open(out['png']) as picture:
         assert picture.width > 300
+
+
+def test_predict_draws_the_names_of_the_files(folder, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(visualizations, 'save_trajectories',
+                        lambda path, trajectories, *rest: drawn.extend(
+                            t.name for t in trajectories))
+    assert main(['predict', str(folder / 'run' / 'best.npz'),
+                 str(folder / 'images'), '--render', 'x.png']) == 0
+    assert drawn == ['0.png', '1.png', '2.png', '3.png']
 
 
 def test_predict_scales_and_converts(folder, tmp_path, capsys):

@@ -47,9 +47,9 @@ class WatchPolicy(extension.Extension):
         outside = float(observation.get('main/location/outside', 0))
         if outside > OUTSIDE:
             problem = (f'{100 * outside:.0f} % of the locations lie outside '
-                       'the image; try training.border_weight: 0.1, '
-                       'model.first_location: near_center, or a smaller '
-                       'training.reinforce_weight')
+                       'the image; try a larger training.border_weight, '
+                       'from 0.1, model.first_location: near_center, or a '
+                       'smaller training.reinforce_weight')
         elif ('validation/main/error' in observation
               and epoch > _SKIPPED * self._config.training.epochs
               and self._spread() < SPREAD):

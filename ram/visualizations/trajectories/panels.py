@@ -25,13 +25,13 @@ def verdict(trajectory: Trajectory, class_names: Names = None
 
     Returns:
         Right or wrong, None without a label; and words such as
-        ``'✗ wrong: 7, is 1'``.
+        ``'✗ wrong: 7, is 1'`` or ``'photo.png: 7'``.
 
     """
     names = names_of(trajectory, class_names)
     guess = int(numpy.argmax(trajectory.probabilities[-1]))
     if trajectory.label is None:
-        return None, f'predicted: {names[guess]}'
+        return None, f'{trajectory.name or "predicted"}: {names[guess]}'
     if guess == trajectory.label:
         return True, f'\u2713 right: {names[guess]}'
     return False, f'\u2717 wrong: {names[guess]}, is {names[trajectory.label]}'

@@ -60,6 +60,7 @@ def test_verdict_names_prediction_and_class():
         False, '\u2717 wrong: bag, is shoe')
     unlabelled = make(label=7)[0]._replace(label=None)
     assert verdict(unlabelled) == (None, 'predicted: 7')
+    assert verdict(unlabelled._replace(name='a.png')) == (None, 'a.png: 7')
 
 
 @pytest.mark.parametrize('guess, colour', [
