@@ -6,7 +6,6 @@ What is done with a block is said in a comment before it:
 - ``runs: NAME``: it is written to that file, for those after it;
 - ``runs on MNIST``: it is run where MNIST is, which ``DIR`` then is;
 - ``begins on MNIST``: the same, for a long training: it is stopped by SIGTERM;
-- ``in NAME``: an excerpt of that file;
 - ``installs``: it is run where RAM_TEST_INSTALLS is set: it takes a package
   index, and minutes.
 
@@ -125,7 +124,7 @@ def errors(printed):
 def test_something_is_done_with_every_block():
     for how, language, text in blocks():
         assert re.fullmatch('runs|runs: [a-z.]+|(runs|begins) on MNIST|'
-                            'in [a-z./]+|installs', how), text
+                            'installs', how), text
     assert [language for language, _ in select('runs')].count('python') == 2
     assert len(select('runs on MNIST')) == 1
 
@@ -188,15 +187,6 @@ def test_the_main_page_is_short():
                    r'<!-- /\1 -->', '', ''.join(map(read, PAGES)),
                    flags=re.S).count('\n')
     assert lines <= 900
-
-
-def test_excerpts():
-    found = [(how[3:], text) for how, _, text in blocks()
-             if how.startswith('in ')]
-    assert found
-    for name, text in found:
-        with open(os.path.join(TOP, name), encoding='utf-8') as file:
-            assert text in file.read()
 
 
 def test_what_agrees():

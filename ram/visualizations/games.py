@@ -239,10 +239,11 @@ def save_gaze(path: str, own: Gaze, others: Dict[str, Gaze]) -> None:
     lines = [('caught', own.caught, RIGHT), ('missed', own.missed, WRONG)] + [
         (f'gaze {name}, caught', gaze.caught, colour)
         for (name, gaze), colour in zip(others.items(), SCALE_COLOURS)]
+    # Without a game of that kind there is no line.
+    lines = [line for line in lines if not numpy.isnan(line[1]).all()]
     for label, values, colour in lines:
         ax.plot(steps, values, color=colour, label=label, linewidth=1.6)
-    top = max(numpy.nanmax(values) for _, values, _ in lines
-              if not numpy.isnan(values).all())
+    top = max(numpy.nanmax(values) for _, values, _ in lines)
     ax.set_xlim(1, max(len(steps), 2))
     ax.set_ylim(0, 1.05 * top)
     charts.set_ticks(ax, steps[::2].tolist(), [
