@@ -119,8 +119,8 @@ def warnings_of(tmp_path, capsys, *, mean=None, **model):
 def test_locations_outside_the_image_give_one_warning(tmp_path, capsys):
     warning, = warnings_of(tmp_path, capsys, mean=3.0)
     assert warning.startswith('ram: warning: epoch 1: ')
-    assert ' % of the locations lie outside the image; try training.' in (
-        warning)
+    assert (' % of the locations lie outside the image; try a larger '
+            'training.border_weight') in warning
 
 
 def test_a_policy_without_eyes_gives_one_warning(tmp_path, capsys):
