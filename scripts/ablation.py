@@ -46,7 +46,7 @@ CHANGES = {
     'batch 128, rate 0.001': ['training.batch_size=128',
                               'training.learning_rate=0.001'],
 }
-EPOCHS = 40
+EPOCHS = 10
 SEEDS = (1, 2, 3)
 RECORD = os.path.join(TOP, 'media', 'results', 'ablation.json')
 
