@@ -66,6 +66,5 @@ if [ "$(cat "$venv/ram-stamp" 2>/dev/null)" != "$stamp" ]; then
 fi
 
 VIRTUAL_ENV_DISABLE_PROMPT=1 source "$venv/bin/activate"
-# The program has processes of its own, in whose way the threads of the BLAS
-# would only be.
+# The program has threads of its own, in whose way those of the BLAS would be.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}

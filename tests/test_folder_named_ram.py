@@ -10,7 +10,7 @@ from training_runs import TOP
 CONFIG = '''
 data: {name: synthetic, train_images: 300, validation: 100, test_images: 60}
 model: {glimpses: 2, core: rnn, core_units: 8}
-training: {epochs: 1, batch_size: 32, threads: 2, snapshot_minutes: null}
+training: {epochs: 1, batch_size: 32, snapshot_minutes: null}
 '''
 SCRIPT = '''import sys
 from ram.commands.main import main
@@ -54,22 +54,11 @@ def clone(tmp_path):
 
 
 @pytest.mark.parametrize('content', ['clone', 'images'])
-def test_the_command_trains_in_two_processes(run, tmp_path, request, content):
+def test_the_command_trains_beside_a_folder_named_ram(run, tmp_path, request, content):
     if content == 'clone':
         request.getfixturevalue('clone')
     else:
         (tmp_path / 'here' / 'ram').mkdir()
-    printed = run(tmp_path / 'bin' / 'ram', 'train', 'c.yaml', '--out', 'out',
-                  PYTHONPATH=TOP)
-    assert 'engine: fused' in printed and 'best validation error' in printed
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11),
-                    reason='Python offers no safe path')
-def test_workers_import_nothing_from_the_current_folder(run, tmp_path):
-    for name in ('multiprocessing', 'signal', 'pickle'):
-        (tmp_path / 'here' / f'{name}.py').write_text(
-            'raise ValueError("the wrong one")')
     printed = run(tmp_path / 'bin' / 'ram', 'train', 'c.yaml', '--out', 'out',
                   PYTHONPATH=TOP)
     assert 'engine: fused' in printed and 'best validation error' in printed

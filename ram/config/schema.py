@@ -260,7 +260,7 @@ class TrainingConfig(_Section):
         'function; or whole iterations on the GPU; auto: the fastest that '
         'applies (run option)'))
     threads: int = _key(1, (
-        'fused on the CPU: processes that share each batch; with more than '
+        'fused on the CPU: threads that share each batch; with more than '
         '1, set OMP_NUM_THREADS=1 (run option)'), ge=1, le=256)
     cuda_graph: Annotated[Literal['auto', 'off'], _renamed(False, 'off')] = (
         _key('auto', (

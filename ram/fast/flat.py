@@ -1,6 +1,6 @@
 """All parameters as one vector, which an optimizer passes over once."""
 
-from typing import Any, List, Optional
+from typing import Any, List
 
 import chainer
 import numpy
@@ -28,14 +28,8 @@ def flatten(link: chainer.Link) -> Array:
                            params[0].dtype)
     for param, part in _split(params, vector):
         part[...] = param.array
-    _attach(link, vector)
-    return vector
-
-
-def _attach(link, vector):
-    """Makes the parameters views of a vector, whose values become theirs."""
-    for param, part in _split(_ordered(link), vector):
         param.array = part
+    return vector
 
 
 def _ordered(link) -> List[chainer.Parameter]:
@@ -58,28 +52,20 @@ class FlatChain(chainer.Chain):
 
     Args:
         chain: With all parameters initialized, on its device.
-        vector: (number of weights,) memory for the parameters, with their
-            values in it; the chain gets a vector of its own if left out.
-        gradient: Memory for their gradients, likewise.
 
     Attributes:
-        chain: The same, whose parameters are now views of the vector.
+        chain: The same, whose parameters are now views of a vector.
 
     """
 
-    def __init__(self, chain: chainer.Chain, vector: Optional[Array] = None,
-                 gradient: Optional[Array] = None):
+    def __init__(self, chain: chainer.Chain):
         super().__init__()
         self.chain = chain  # not a child: its parameters are not seen
         self._views = _ordered(chain)
-        if vector is None:
-            vector = flatten(chain)
-        else:
-            _attach(chain, vector)
+        vector = flatten(chain)
         with self.init_scope():
             self.vector = chainer.Parameter(vector)
-        self._gradient = (self.xp.empty_like(vector) if gradient is None
-                          else gradient)
+        self._gradient = self.xp.empty_like(vector)
 
     @property
     def xp(self):

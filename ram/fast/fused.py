@@ -1,7 +1,10 @@
 """Rollout, heads and hybrid loss as one function of Chainer's graph."""
 
+import collections
+import functools
 import weakref
-from typing import Optional
+from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, List, Optional
 
 import chainer
 import numpy
@@ -21,44 +24,98 @@ from ram.losses import HybridLoss, Objective, StepResult, loss_by_links
 from ram.models.player import Player
 from ram.models.ram import RAM, Rollout
 
-_pools = weakref.WeakKeyDictionary()  # WorkspacePool by network
+_pools = weakref.WeakKeyDictionary()  # WorkspacePools by network and part
 _problems = weakref.WeakKeyDictionary()  # what fused_problem found, likewise
+
+
+class _Part:
+    """Rollout, heads and loss of a part of a batch, on arrays."""
+
+    def __init__(self, images: Array, labels: Optional[Array], first: Array,
+                 noise: Array, config: RolloutConfig, objective: Objective,
+                 pool: WorkspacePool):
+        self.images = images
+        self.config = config
+        self._labels = labels
+        self._first = first
+        self._noise = noise
+        self._objective = objective
+        self._pool = pool
+        self.workspace = None
+
+    def forward(self, weights: Weights) -> None:
+        """Sets ``rollout`` and ``found``, the loss with its gradients."""
+        self.roll_out(weights)
+        self.found = heads.loss_and_gradients(
+            self.rollout.states, self.rollout.means, self.rollout.sampled[1:],
+            self._labels, self.config.std, weights, self._objective)
+
+    def roll_out(self, weights: Weights) -> None:
+        """Sets ``rollout``; the workspace is kept for :meth:`backward`."""
+        images, config = self.images, self.config
+        xp = chainer.backend.get_array_module(images)
+        T, batch, dtype = config.glimpses, len(images), weights.core_W.dtype
+        self.workspace = self._pool.take(xp, dtype, batch, images.shape[1],
+                                         config, weights)
+        sampled = xp.empty((T, batch, 2), dtype)
+        sampled[0] = self._first
+        self.rollout = Rollout(
+            sampled, xp.empty_like(sampled),
+            xp.zeros((T - 1, batch, 2), dtype),
+            xp.empty((T, batch, weights.action_W.shape[1]), dtype))
+        self._packed = pack_weights(self.workspace, weights, config)
+        recurrence.forward(xp, self.workspace, images, self._noise,
+                           *self.rollout, weights, self._packed, config)
+
+    def backward(self, weights: Weights, scale: float) -> Dict[str, Array]:
+        """Scaled gradients, by the name of the weight; releases the part."""
+        found = self.found
+        for d in (found.d_logits, found.d_means, found.d_baselines):
+            d *= scale
+        _, _, means, states = self.rollout
+        d_sums = None
+        if (self._objective.reinforce_weight
+                or self._objective.border_weight):
+            d_sums = found.d_means
+            if self.config.squash:
+                d_sums = d_sums * (1 - means * means)
+        # Arrays of their own: MPI takes no views.
+        xp = chainer.backend.get_array_module(states)
+        grads = {
+            name: xp.empty_like(w) for name, w in weights._asdict().items()
+            if w is not None and (
+                name not in LOCATION_WEIGHTS
+                or recurrence.trains_location(self.config, d_sums))}
+        d_last = heads.backward(found, states, weights, grads)
+        recurrence.backward(self.workspace, states, d_sums, d_last, weights,
+                            self._packed, self.config, grads)
+        self.release()
+        return grads
+
+    def release(self) -> None:
+        """Gives the workspace back."""
+        self._pool.give_back(self.workspace)
+        self.workspace = None
 
 
 class FusedLoss(chainer.FunctionNode):
     """The hybrid loss of a batch, as a function of all weights.
 
     Args:
-        images: (B, C, H, W) float in [0, 1].
-        labels: (B,) int32; None for a rollout without loss.
-        first: (B, 2) first locations.
-        noise: (T - 1, B, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
-        config: The rollout.
-        objective: Weights of the terms, kind of the reward.
-        pool: Workspaces.
-
-    Attributes:
-        rollout (Rollout): Of arrays, after :meth:`forward`.
-        found (heads.LossGradients): Likewise.
+        parts: Of the batch; each is computed by a thread, the first by the
+            caller's.
 
     """
 
-    def __init__(self, images: Array, labels: Optional[Array], first: Array,
-                 noise: Array, config: RolloutConfig, objective: Objective,
-                 pool: WorkspacePool):
-        self._images = images
-        self._labels = labels
-        self._first = first
-        self._noise = noise
-        self._config = config
-        self._objective = objective
-        self._pool = pool
-        self._workspace = None
+    def __init__(self, parts: List[_Part]):
+        self._parts = parts
+        sizes = [len(part.images) for part in parts]
+        self._shares = [size / sum(sizes) for size in sizes]
 
     def check_type_forward(self, in_types):
         """Checks the dtypes and shapes of the weights."""
         type_check.expect(in_types.size() >= len(Weights._fields) - 2)
-        gates = 4 if self._config.lstm else 1
+        gates = 4 if self._parts[0].config.lstm else 1
         weights = dict(zip(Weights._fields, in_types))
         for name, W in weights.items():
             type_check.expect(W.dtype == in_types[0].dtype,
@@ -72,95 +129,108 @@ class FusedLoss(chainer.FunctionNode):
 
     def forward(self, inputs):
         """The total loss, ()."""
-        self._packed = self._roll_out(Weights(*inputs))
-        _, _, means, states = self.rollout
-        self.found = heads.loss_and_gradients(
-            states, means, self.rollout.sampled[1:], self._labels,
-            self._config.std, Weights(*inputs), self._objective)
+        weights = Weights(*inputs)
+        _side_by_side(lambda part: part.forward(weights), self._parts)
         if chainer.config.enable_backprop:
             self.retain_inputs(tuple(range(len(inputs))))
         else:
-            self._release()
-        total = self.found.loss.total
-        return chainer.backend.get_array_module(total).asarray(total),
-
-    def _roll_out(self, weights):
-        images, config = self._images, self._config
-        xp = chainer.backend.get_array_module(images)
-        T, batch, dtype = config.glimpses, len(images), weights.core_W.dtype
-        self._workspace = self._pool.take(xp, dtype, batch, images.shape[1],
-                                          config, weights)
-        sampled = xp.empty((T, batch, 2), dtype)
-        sampled[0] = self._first
-        self.rollout = Rollout(
-            sampled, xp.empty_like(sampled),
-            xp.zeros((T - 1, batch, 2), dtype),
-            xp.empty((T, batch, weights.action_W.shape[1]), dtype))
-        packed = pack_weights(self._workspace, weights, config)
-        recurrence.forward(xp, self._workspace, images, self._noise,
-                           *self.rollout, weights, packed, config)
-        return packed
-
-    def roll_out(self, weights: Weights) -> Rollout:
-        """The rollout alone, without loss or graph, of arrays."""
-        self._roll_out(weights)
-        self._release()
-        return self.rollout
-
-    def _release(self):
-        self._pool.give_back(self._workspace)
-        self._workspace = None
+            for part in self._parts:
+                part.release()
+        self.loss = HybridLoss(*(
+            sum(share * term for share, term in zip(self._shares, terms))
+            for terms in zip(*(part.found.loss for part in self._parts))))
+        xp = chainer.backend.get_array_module(*inputs)
+        return xp.asarray(self.loss.total),
 
     def backward(self, indexes, gradients):
-        """Gradients of the weights; once, since the workspace is reused."""
-        if self._workspace is None:
+        """Gradients of the weights; once, since a workspace is reused."""
+        if self._parts[0].workspace is None:
             raise RuntimeError(
                 'the fused loss goes backward once; run it forward again')
-        scale, found = gradients[0].array, self.found
-        for d in (found.d_logits, found.d_means, found.d_baselines):
-            d *= scale
-        inputs = [v.array for v in self.get_retained_inputs()]
-        weights = Weights(*inputs)
-        _, _, means, states = self.rollout
-        xp = chainer.backend.get_array_module(states)
-        d_sums = None
-        if (self._objective.reinforce_weight
-                or self._objective.border_weight):
-            d_sums = found.d_means
-            if self._config.squash:
-                d_sums = d_sums * (1 - means * means)
-        # Arrays of their own: MPI takes no views.
-        grads = {
-            name: xp.empty_like(w) for name, w in zip(Weights._fields, inputs)
-            if name not in LOCATION_WEIGHTS
-            or recurrence.trains_location(self._config, d_sums)}
-        d_last = heads.backward(found, states, weights, grads)
-        recurrence.backward(self._workspace, states, d_sums, d_last, weights,
-                            self._packed, self._config, grads)
-        self._release()
+        weights = Weights(*(v.array for v in self.get_retained_inputs()))
+        scale = gradients[0].array
+        grads, *others = _side_by_side(
+            lambda work: work[0].backward(weights, work[1] * scale),
+            list(zip(self._parts, self._shares)))
+        for name, gradient in grads.items():
+            for other in others:
+                gradient += other[name]
         return tuple(chainer.Variable(grads[name]) if name in grads else None
-                     for name in Weights._fields[:len(inputs)])
+                     for name, W in weights._asdict().items()
+                     if W is not None)
+
+    def result(self, total: chainer.Variable) -> StepResult:
+        """The loss, whose total is a variable, and what it was read from."""
+        return StepResult(
+            HybridLoss(total, *self.loss[1:]),
+            _join([part.found.logits for part in self._parts]),
+            _join([part.rollout.sampled for part in self._parts], axis=1))
 
 
-def _function(model, images, labels, first, noise, objective):
-    return FusedLoss(images, labels, first, noise, RolloutConfig.of(model),
-                     objective, _pools.setdefault(model, WorkspacePool()))
+def _join(arrays, axis=0):
+    return (arrays[0] if len(arrays) == 1
+            else numpy.concatenate(arrays, axis=axis))
+
+
+def _side_by_side(function, items):
+    """The function's results, as a list, each computed by a thread."""
+    if len(items) == 1:
+        return [function(items[0])]
+    errors = numpy.geterr()  # a thread has its own
+
+    def call(item):
+        with numpy.errstate(**errors):
+            return function(item)
+
+    others = [_executor(len(items) - 1).submit(call, item)
+              for item in items[1:]]
+    return [function(items[0]), *(other.result() for other in others)]
+
+
+@functools.lru_cache(maxsize=None)
+def _executor(threads):
+    return ThreadPoolExecutor(threads)
+
+
+def _part(model, images, labels, first, noise, objective, index=0):
+    """Part number ``index``, with workspaces of its own."""
+    pools = _pools.setdefault(model, collections.defaultdict(WorkspacePool))
+    return _Part(images, labels, first, noise, RolloutConfig.of(model),
+                 objective, pools[index])
 
 
 def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
-               noise: Array, objective: Objective) -> StepResult:
-    """:func:`ram.losses.loss_by_links`, in one function."""
-    function = _function(model, images, labels, first, noise, objective)
+               noise: Array, objective: Objective,
+               threads: int = 1) -> StepResult:
+    """:func:`ram.losses.loss_by_links`, in one function.
+
+    Args:
+        model: The network.
+        images: (B, C, H, W) float in [0, 1].
+        labels: (B,) int32.
+        first: (B, 2) first locations.
+        noise: (T - 1, B, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
+        objective: Weights of the terms, kind of the reward.
+        threads: Parts of the batch that are computed side by side; 1 on a
+            GPU.
+
+    """
+    count = min(threads, len(images))
+    ends = [len(images) * i // count for i in range(count + 1)]
+    function = FusedLoss([
+        _part(model, images[a:b], labels[a:b], first[a:b], noise[:, a:b],
+              objective, i) for i, (a, b) in enumerate(zip(ends, ends[1:]))])
     total, = function.apply([w for w in Weights.of(model) if w is not None])
-    loss = HybridLoss(total, *function.found.loss[1:])
-    return StepResult(loss, function.found.logits, function.rollout.sampled)
+    return function.result(total)
 
 
 def fused_rollout(model: RAM, images: Array, first: Array,
                   noise: Array) -> Rollout:
     """:meth:`ram.models.ram.RAM.forward` without a graph; gives arrays."""
-    function = _function(model, images, None, first, noise, Objective())
-    return function.roll_out(Weights.of(model).arrays())
+    part = _part(model, images, None, first, noise, Objective())
+    part.roll_out(Weights.of(model).arrays())
+    part.release()
+    return part.rollout
 
 
 def fused_problem(model: chainer.Chain) -> Optional[str]:

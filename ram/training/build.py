@@ -1,5 +1,6 @@
 """Composes a training: model, optimizer, iterator, updater, extensions."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import chainer
@@ -18,7 +19,6 @@ from ram.fast.device_iteration import DeviceIteration
 from ram.fast.engine import Engine, select_engine
 from ram.fast.flat import Adam, FlatChain
 from ram.fast.fused import fused_loss
-from ram.fast.workers import WorkerPool
 from ram.losses import balanced_weights, loss_by_links
 from ram.models.build import build_network
 from ram.models.comparison import Baseline
@@ -89,21 +89,21 @@ def build_trainer(config: Config, splits: Splits, out: str,
     if config.training.start_from is not None:
         load_weights(config.training.start_from, model)
     engine = select_engine(config, model, device)
-    chain = _train_chain(model, config, streams, engine, splits.train.labels)
+    chain = _train_chain(model, config, streams, engine, device,
+                         splits.train.labels)
     chain.to_device(device)
     optimizer = OPTIMIZERS[config.training.optimizer](config.training)
     iterator = BatchIterator(config.data, splits.train,
                              config.training.batch_size, streams,
                              ranks.rank, ranks.size)
-    flat, pool = _flat_chain(chain, config, engine, ranks)
-    optimizer.setup(flat)
+    optimizer.setup(FlatChain(chain))
     rate, std, entropy, average = _schedules(optimizer, chain, config, engine)
     if engine.name == 'device':
         updater = _device_updater(iterator, optimizer, splits, config, ranks,
                                   average, rate, std, engine.tf32)
     else:
         updater = _updater(iterator, optimizer, device, config.training.clip,
-                           ranks, pool, engine.tf32)
+                           ranks, engine.tf32)
 
     measured = model if average is None else average.model
     best = SaveBest(measured, config, writes=ranks.rank == 0)
@@ -117,7 +117,7 @@ def build_trainer(config: Config, splits: Splits, out: str,
     for extension in (
             CheckFinite(snapshot.path, ranks), average,
             _validation(measured, images, labels, config, ranks, engine),
-            best, rate, std, entropy, snapshot, pool):
+            best, rate, std, entropy, snapshot):
         if extension is not None:
             trainer.extend(extension)
     if ranks.rank == 0:
@@ -126,7 +126,7 @@ def build_trainer(config: Config, splits: Splits, out: str,
     return Composed(trainer, best, snapshot, engine)
 
 
-def _train_chain(model, config, streams, engine, labels):
+def _train_chain(model, config, streams, engine, device, labels):
     """The network with the loss that it is trained by."""
     weights = None
     if config.training.class_weights == 'balanced':
@@ -135,9 +135,11 @@ def _train_chain(model, config, streams, engine, labels):
         return ComparisonTrainChain(model, weights)
     if isinstance(model, Player):
         return GameTrainChain(model, config.training, streams)
-    return TrainChain(model, config.training, streams,
-                      loss_by_links if engine.name == 'links' else fused_loss,
-                      weights)
+    loss = loss_by_links
+    if engine.name != 'links':
+        loss = partial(fused_loss, threads=(
+            config.training.threads if device.xp is numpy else 1))
+    return TrainChain(model, config.training, streams, loss, weights)
 
 
 def _schedules(optimizer, chain, config, engine):
@@ -153,16 +155,6 @@ def _schedules(optimizer, chain, config, engine):
     return LearningRate(optimizer, settings), std, entropy, average
 
 
-def _flat_chain(chain, config, engine, ranks):
-    """The chain as optimizers see it, and its pool of workers or None."""
-    if (engine.name == 'fused' and chain.xp is numpy
-            and config.training.threads > 1):
-        pool = WorkerPool(chain, config,
-                          config.training.batch_size // ranks.size)
-        return pool.flat, pool
-    return FlatChain(chain), None
-
-
 class _Updater(training.updaters.StandardUpdater):
     """Chainer's updater, whose products may use TF32."""
 
@@ -175,18 +167,15 @@ class _Updater(training.updaters.StandardUpdater):
             super().update_core()
 
 
-def _updater(iterator, optimizer, device, clip, ranks, pool, tf32):
+def _updater(iterator, optimizer, device, clip, ranks, tf32):
     """Chainer's updater, with the hooks that work on the gradients."""
     optimizer.add_hook(optimizer.target.gather, 'gather', 'pre')
-    if pool is not None:
-        optimizer.add_hook(pool.add_gradients, 'sum over workers', 'pre')
     if ranks.size > 1:
         optimizer.add_hook(ranks.mean_gradients, 'mean over ranks', 'pre')
     if clip is not None:
         optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))
-    return _Updater(
-        iterator, optimizer, device=device, converter=_send,
-        loss_func=None if pool is None else pool.loss, tf32=tf32)
+    return _Updater(iterator, optimizer, device=device, converter=_send,
+                    tf32=tf32)
 
 
 def _device_updater(iterator, optimizer, splits, config, ranks, average, rate,

@@ -1,5 +1,8 @@
 """The fused functions against the Links, step by step."""
 
+import threading
+from functools import partial
+
 import chainer
 import numpy
 import pytest
@@ -13,6 +16,7 @@ from random_models import (
 from training_runs import make_config
 
 from ram import links
+from ram.fast import recurrence
 from ram.fast.fused import fused_loss, fused_problem, fused_rollout
 from ram.losses import Objective, loss_by_links
 from ram.models.build import build_network
@@ -35,6 +39,50 @@ def test_fused_loss_equals_links_in_float64(seed):
         objective = random_objective(rng)
         assert_same_loss(*(loss_and_gradients(loss, model, arrays, objective)
                       for loss in (fused_loss, loss_by_links)), 1e-10, 1e-11)
+
+
+@pytest.mark.parametrize('threads, batch', [(2, 5), (3, 8), (5, 2)])
+@pytest.mark.parametrize('policy, glimpses', [
+    ('learned', 4), ('random', 3), ('frozen', 1)])
+def test_threads_give_the_loss_of_the_batch(threads, batch, policy, glimpses):
+    rng = numpy.random.default_rng(threads)
+    model, channels = make_model(rng, policy=policy, glimpses=glimpses)
+    for _ in range(2):  # the second time in used workspaces
+        arrays = inputs(model, channels, rng, batch=batch)
+        objective = random_objective(rng)
+        assert_same_loss(*(loss_and_gradients(loss, model, arrays, objective)
+                           for loss in (partial(fused_loss, threads=threads),
+                                        loss_by_links)), 1e-10, 1e-11)
+
+
+def test_each_thread_computes_a_part_and_warns_as_its_caller(monkeypatch):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, glimpses=2)
+    seen, forward = [], recurrence.forward
+
+    def spy(xp, workspace, images, *args):
+        seen.append((threading.get_ident(), len(images),
+                     numpy.geterr()['under']))
+        both.wait()  # both threads are here at once
+        forward(xp, workspace, images, *args)
+
+    both = threading.Barrier(2, timeout=60)
+    monkeypatch.setattr(recurrence, 'forward', spy)
+    with numpy.errstate(under='raise'):
+        fused_loss(model, *inputs(model, channels, rng, batch=5), Objective(),
+                   threads=2)
+    idents, sizes, states = zip(*seen)
+    assert len(set(idents)) == 2
+    assert sorted(sizes) == [2, 3] and states == ('raise', 'raise')
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, policy='learned', glimpses=2)
+    images, labels, first, noise = inputs(model, channels, rng, batch=4)
+    with pytest.raises(IndexError):
+        fused_loss(model, images, labels + 10, first, noise, Objective(),
+                   threads=2)
 
 
 @pytest.mark.parametrize('seed', range(20))

@@ -17,7 +17,7 @@ from ram.config import load_config
 from ram.data.splits import load_splits
 from ram.fast import kernels, products, workspace
 from ram.fast.device_iteration import DeviceIteration
-from ram.fast.flat import Adam, FlatChain, flatten
+from ram.fast.flat import Adam, FlatChain
 from ram.functions import cuda
 from ram.models.build import build_ram
 from ram.random_streams import make_streams
@@ -94,7 +94,6 @@ def recorder(kernels_as_cpp, blas, monkeypatch):
 
     for name in ('empty', 'zeros'):
         monkeypatch.setattr(numpy, name, recorded(getattr(numpy, name)))
-    recorder.array = Recorded
     return recorder
 
 
@@ -107,8 +106,7 @@ def record(recorder, name, *overrides):
     average = AverageWeights(model, config.training.average)
     chain = TrainChain(model, config.training, make_streams(0))
     optimizer = Adam(0.01)
-    vector = flatten(chain).view(recorder.array)
-    optimizer.setup(FlatChain(chain, vector, vector.copy()))
+    optimizer.setup(FlatChain(chain))
     iteration = DeviceIteration(
         chain, optimizer, load_splits(config.data).train, config, 3, 8,
         SingleProcess(), average)

@@ -25,7 +25,7 @@ from training_runs import (
 from ram import checkpoint
 from ram.config import config_from_dict, load_config
 from ram.errors import RamError
-from ram.fast import heads
+from ram.fast import heads, recurrence
 from ram.training import run, train_chain
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.check_finite import CheckFinite
@@ -461,6 +461,24 @@ def test_resuming_needs_the_same_configuration(tmp_path):
     assert (out / 'snapshot.npz').read_bytes() == before
     outcome = train(make_config(), out, resume=True)
     assert outcome.epoch and not outcome.interrupted
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_two_threads_give_the_same_bits_each_time(tmp_path, monkeypatch):
+    sizes, forward = set(), recurrence.forward
+
+    def spy(xp, workspace, images, *args):
+        sizes.add(len(images))
+        forward(xp, workspace, images, *args)
+
+    config = make_config({'threads': 2, 'epochs': 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(recurrence, 'forward', spy)
+        train(config, tmp_path / 'a')
+    assert config.training.batch_size // 2 in sizes
+    assert config.training.batch_size not in sizes
+    train(config, tmp_path / 'b')
+    assert_same_run(tmp_path / 'a', tmp_path / 'b')
 
 
 @pytest.mark.usefixtures('no_figures')
