@@ -172,7 +172,8 @@ def load_checkpoint(path: str) -> Checkpoint:
 
     Args:
         path: A checkpoint, or ``pretrained:NAME`` for one that comes
-            with the program.
+            with the program; ``pretrained:mnist`` is that of
+            ``configs/mnist.yaml``, with 6 glimpses.
 
     Raises:
         RamError: Where the file is missing, damaged, of a newer format, or
@@ -254,6 +255,8 @@ def _resolve(path):
     name = path.partition(':')[2]
     known = sorted(f[:-4] for f in os.listdir(PRETRAINED)
                    if f.endswith('.npz')) if os.path.isdir(PRETRAINED) else []
+    if f'{name}-6' in known:  # as in configs/
+        name += '-6'
     if name not in known:
         raise RamError(
             f'{path}: no such pretrained network here; there are '

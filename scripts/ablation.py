@@ -1,12 +1,14 @@
-"""Measures what each choice of the recipe is worth, one change at a time.
+"""Measures what each choice of a recipe is worth, one change at a time.
 
     python scripts/ablation.py --data-root DIR
     python scripts/ablation.py --data-root DIR --jobs 8 --device @cupy:0
+    python scripts/ablation.py --data-root DIR mnist-faithful --seeds 1
 
 Trains a row of the paper's tables for a few epochs as it is, and then with one
-value changed after another, three seeds each. A finished training is not
-repeated, and an interrupted one is resumed. The validation errors are written
-into media/results/ablation.json and, as a table, into configs/paper/README.md.
+value changed after another. cluttered-4 changes our recipe, mnist-faithful the
+paper's. A finished training is not repeated, and an interrupted one is resumed.
+The validation errors are written into media/results/ablation-ROW.json and, as a
+table, into configs/paper/README.md.
 """
 import argparse
 import json
@@ -15,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, List, NamedTuple
 
 from make_media import fill
 
@@ -23,9 +26,17 @@ from ram.errors import RamError
 from ram.files import replacing
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BASE = 'configs/paper/cluttered-4.yaml'
 PAGE = 'configs/paper/README.md'
-CHANGES = {
+
+
+class Study(NamedTuple):
+    """Changes of a row, by what the table calls them."""
+
+    epochs: int
+    changes: Dict[str, List[str]]
+
+
+OURS = Study(10, {
     'as it is': [],
     'REINFORCE trains the location network alone, as in the paper': [
         'training.reinforce_reaches_core=false'],
@@ -45,21 +56,46 @@ CHANGES = {
         'training.optimizer=momentum_sgd', 'training.learning_rate=0.05'],
     'batch 128, rate 0.001': ['training.batch_size=128',
                               'training.learning_rate=0.001'],
-}
-EPOCHS = 10
-SEEDS = (1, 2, 3)
-RECORD = os.path.join(TOP, 'media', 'results', 'ablation.json')
+})
+THE_PAPERS = Study(20, {
+    'as it is': [],
+    'LSTM core': ['model.core=lstm'],
+    'location network with a hidden layer and tanh': [
+        'model.location_units=128', 'model.location_squash=tanh'],
+    'first glimpse at the centre': ['model.first_location=center'],
+    'reward: probability of the correct class': [
+        'training.reward=probability'],
+    'REINFORCE reaches core and glimpse network': [
+        'training.reinforce_reaches_core=true'],
+    'std falls from 0.2 to 0.05': ['training.first_std=0.2', 'model.std=0.05'],
+    'images moved and warped': ['data.shift=2', 'data.warp=0.1'],
+    'average of the weights': ['training.average=0.998'],
+    'Adam, rate 0.001, cosine to 1 %, norm at most 5': [
+        'training.optimizer=adam', 'training.learning_rate=0.001',
+        'training.schedule=cosine', 'training.final_rate=0.01',
+        'training.clip=5'],
+})
+STUDIES = {'cluttered-4': OURS, 'mnist-faithful': THE_PAPERS}
+
+
+def base_of(args):
+    return os.path.join(TOP, 'configs', 'paper', f'{args.row}.yaml')
 
 
 def folder_of(args, changes, seed):
     """A run folder's name says what was changed."""
     parts = [c.split('.', 1)[1] for c in changes + args.set]
-    return os.path.join(args.runs, '-'.join(parts + [f'seed={seed}']))
+    return os.path.join(args.runs, args.row,
+                        '-'.join(parts + [f'seed={seed}']))
 
 
 def overrides(args, changes, seed):
-    return [f'training.epochs={EPOCHS}', f'training.seed={seed}',
-            *changes, *args.set]
+    return [f'training.epochs={STUDIES[args.row].epochs}',
+            f'training.seed={seed}', *changes, *args.set]
+
+
+def seeds_of(args):
+    return list(range(1, args.seeds + 1))
 
 
 def curve(folder):
@@ -72,10 +108,10 @@ def curve(folder):
         return []
 
 
-def is_finished(folder):
+def is_finished(folder, epochs):
     try:
         with open(os.path.join(folder, 'log')) as file:
-            return json.load(file)[-1]['epoch'] >= EPOCHS
+            return json.load(file)[-1]['epoch'] >= epochs
     except (FileNotFoundError, ValueError):
         return False
 
@@ -96,15 +132,14 @@ def train(args, name, seed):
             configuration.
 
     """
-    changes = CHANGES[name]
+    epochs, changes = STUDIES[args.row].epochs, STUDIES[args.row].changes[name]
     folder = folder_of(args, changes, seed)
     options = overrides(args, changes, seed)
-    base = os.path.join(TOP, BASE)
-    if is_finished(folder):
-        check_finished(folder, load_config(base, options))
+    if is_finished(folder, epochs):
+        check_finished(folder, load_config(base_of(args), options))
     else:
-        os.makedirs(args.runs, exist_ok=True)
-        command = ['train', base, '--out', folder, '--resume', '--device',
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        command = ['train', base_of(args), '--out', folder, '--resume', '--device',
                    args.device, '--set', *options]
         if args.data_root:
             command += ['--data-root', args.data_root]
@@ -119,16 +154,17 @@ def train(args, name, seed):
 
 def make_record(args):
     """Least validation errors of all trainings."""
-    rows = []
-    for name, changes in CHANGES.items():
+    study, rows = STUDIES[args.row], []
+    for name, changes in study.changes.items():
         errors = [min(curve(folder_of(args, changes, seed)))
-                  for seed in SEEDS]
+                  for seed in seeds_of(args)]
         rows.append({
             'name': name, 'set': changes, 'errors': errors,
             'mean': statistics.mean(errors),
-            'standard_error': statistics.stdev(errors) / len(errors) ** 0.5})
-    return {'base': BASE, 'epochs': EPOCHS, 'set': args.set, 'seeds': SEEDS,
-            'rows': rows}
+            'standard_error': statistics.stdev(errors) / len(errors) ** 0.5
+            if len(errors) > 1 else None})
+    return {'row': args.row, 'epochs': study.epochs, 'set': args.set,
+            'seeds': seeds_of(args), 'rows': rows}
 
 
 def table(record):
@@ -136,14 +172,20 @@ def table(record):
     lines = ['| changed | least validation error, mean | standard error |',
              '|---|---|---|']
     for row in record['rows']:
+        error = row['standard_error']
         lines.append(f'| {row["name"]} | {row["mean"]:.2f} | '
-                     f'{row["standard_error"]:.2f} |')
+                     f'{"" if error is None else f"{error:.2f}"} |')
     return '\n'.join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument('row', metavar='ROW', nargs='?', choices=STUDIES,
+                        default='cluttered-4',
+                        help='cluttered-4 (default) or mnist-faithful')
+    parser.add_argument('--seeds', type=int, default=3, metavar='N',
+                        help='seeds 1 to N (default: 3)')
     parser.add_argument('--data-root', metavar='DIR',
                         help='folder that holds mnist/')
     parser.add_argument('--jobs', type=int, default=1, metavar='J',
@@ -160,18 +202,21 @@ def main():
     try:
         with ThreadPoolExecutor(args.jobs) as pool:
             list(pool.map(lambda pair: train(args, *pair), [
-                (name, seed) for seed in SEEDS for name in CHANGES]))
+                (name, seed) for seed in seeds_of(args)
+                for name in STUDIES[args.row].changes]))
         record = make_record(args)
-        with replacing(RECORD, 'w') as file:
+        path = os.path.join(TOP, 'media', 'results',
+                            f'ablation-{args.row}.json')
+        with replacing(path, 'w') as file:
             json.dump(record, file, indent=1)
             file.write('\n')
         page = os.path.join(TOP, PAGE)
-        fill(page, 'ablation', table(record))
+        fill(page, f'ablation {args.row}', table(record))
     except RamError as error:
         for problem in error.problems:
             print(f'ablation: {problem}', file=sys.stderr)
         return 2
-    print(f'written: {RECORD} {page}')
+    print(f'written: {path} {page}')
     return 0
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ram
 from ram import checkpoint
-from ram.config import config_from_dict
+from ram.config import config_from_dict, load_config
 from ram.data.mnist import data_root
 from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
@@ -245,6 +245,13 @@ def test_a_folder_that_cannot_be_written_is_named(saved):
 def test_unknown_pretrained_network_lists_the_known():
     problem = problem_of(checkpoint.load_checkpoint, 'pretrained:nothing')
     assert 'pretrained:nothing' in problem and 'there are' in problem
+
+
+@pytest.mark.parametrize('task', ['mnist', 'translated', 'cluttered', 'wide'])
+def test_a_task_names_the_network_of_its_configuration(task):
+    config = load_config(os.path.join(TOP, 'configs', f'{task}.yaml'))
+    loaded = checkpoint.load_checkpoint(f'pretrained:{task}').config
+    assert loaded.model == config.model and loaded.data == config.data
 
 
 def test_the_pretrained_networks_load():

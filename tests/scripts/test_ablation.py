@@ -11,25 +11,24 @@ import pytest
 def ablation(tmp_path, monkeypatch, load_script):
     """The script with a recipe and a README of its own."""
     script = load_script('ablation')
-    (tmp_path / 'toy.yaml').write_text(
+    for folder in ('configs/paper', 'media/results'):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / 'configs' / 'paper' / 'toy.yaml').write_text(
         'data: {name: synthetic, train_images: 300, validation: 100, '
         'test_images: 60}\n'
         'model: {glimpses: 2, core: rnn, core_units: 8}\n'
         'training: {batch_size: 32}\n')
     monkeypatch.setattr(script, 'PAGE', 'README.md')
     (tmp_path / 'README.md').write_text(
-        'before\n<!-- ablation -->\nold\n<!-- /ablation -->\nafter\n')
+        'before\n<!-- ablation toy -->\nold\n<!-- /ablation toy -->\nafter\n')
     monkeypatch.setattr(script, 'TOP', str(tmp_path))
-    monkeypatch.setattr(script, 'BASE', 'toy.yaml')
-    monkeypatch.setattr(script, 'EPOCHS', 2)
-    monkeypatch.setattr(script, 'SEEDS', (1, 2))
-    monkeypatch.setattr(script, 'RECORD', str(tmp_path / 'ablation.json'))
-    monkeypatch.setattr(script, 'CHANGES', {
-        'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']})
+    monkeypatch.setattr(script, 'STUDIES', {'toy': script.Study(2, {
+        'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']})})
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', [
-            'ablation.py', '--runs', str(tmp_path / 'runs'), *arguments])
+            'ablation.py', 'toy', '--seeds', '2', '--runs',
+            str(tmp_path / 'runs'), *arguments])
         return script.main()
 
     return call
@@ -37,12 +36,12 @@ def ablation(tmp_path, monkeypatch, load_script):
 
 def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
     assert ablation('--jobs', '2') == 0
-    with open(tmp_path / 'ablation.json') as file:
+    with open(tmp_path / 'media/results/ablation-toy.json') as file:
         record = json.load(file)
     for row, name in zip(record['rows'], ('', 'learning_rate=0.1-')):
         curves = []
         for seed in (1, 2):
-            with open(tmp_path / 'runs' / f'{name}seed={seed}' / 'log') as file:
+            with open(tmp_path / 'runs/toy' / f'{name}seed={seed}' / 'log') as file:
                 curves.append([e['validation/main/error']
                                for e in json.load(file)])
         assert [len(curve) for curve in curves] == [2, 2]
@@ -51,14 +50,14 @@ def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
         assert row['mean'] == pytest.approx((first + second) / 2)
         assert row['standard_error'] == pytest.approx(
             abs(first - second) / 2)
-    with open(tmp_path / 'runs' / 'learning_rate=0.1-seed=2' / 'config.yaml') as file:
+    with open(tmp_path / 'runs/toy' / 'learning_rate=0.1-seed=2' / 'config.yaml') as file:
         assert 'learning_rate: 0.1' in file.read()
     readme = (tmp_path / 'README.md').read_text()
     assert readme.startswith('before') and readme.endswith('after\n')
     assert 'old' not in readme and '| a rate of 0.1 | ' in readme
-    stamp = os.stat(tmp_path / 'runs' / 'seed=1' / 'last.npz').st_mtime_ns
+    stamp = os.stat(tmp_path / 'runs/toy' / 'seed=1' / 'last.npz').st_mtime_ns
     assert ablation() == 0  # nothing is left to train
-    assert os.stat(tmp_path / 'runs' / 'seed=1' /
+    assert os.stat(tmp_path / 'runs/toy' / 'seed=1' /
                    'last.npz').st_mtime_ns == stamp
 
 
@@ -66,15 +65,15 @@ def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
     assert ablation('--set', 'training.batch_size=9999') == 2
     printed = capsys.readouterr().err
     assert 'as it is, seed 1: ended with status 2; see ' in printed
-    assert not os.path.exists(tmp_path / 'ablation.json')
+    assert not os.listdir(tmp_path / 'media/results')
 
 
 def test_a_finished_training_of_another_configuration_is_refused(
         ablation, tmp_path, capsys):
     assert ablation() == 0
-    (tmp_path / 'toy.yaml').write_text(
-        (tmp_path / 'toy.yaml').read_text().replace('core_units: 8',
-                                                    'core_units: 9'))
+    config = tmp_path / 'configs' / 'paper' / 'toy.yaml'
+    config.write_text(config.read_text().replace('core_units: 8',
+                                                 'core_units: 9'))
     assert ablation() == 2
     assert ('trained with model.core_units 8, not 9; move the folder away'
             in capsys.readouterr().err)
