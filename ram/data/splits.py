@@ -263,6 +263,7 @@ def make_canvases(data: DataConfig, images: Array, source: Array,
     if data.variant == 'cluttered':
         return canvas.clutter(images, data.canvas, source, data.clutter,
                               data.clutter_size, rng)
+    assert data.variant == 'original', data.variant
     return canvas.Canvases(images, numpy.zeros((len(images), 2), 'int64'))
 
 

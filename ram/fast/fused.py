@@ -2,8 +2,9 @@
 
 import collections
 import functools
+import os
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Dict, List, Optional
 
 import chainer
@@ -29,19 +30,35 @@ _problems = weakref.WeakKeyDictionary()  # what fused_problem found, likewise
 
 
 class _Part:
-    """Rollout, heads and loss of a part of a batch, on arrays."""
+    """Rollout, heads and loss of a part of a batch, on arrays.
+
+    It has a workspace of its own from :meth:`roll_out` to :meth:`release`.
+
+    Args:
+        images: (B, C, H, W) float in [0, 1], like the three that follow a
+            part of those of :func:`fused_loss`.
+        labels: (B,) int32; None for a rollout without loss.
+        first: (B, 2).
+        noise: (T - 1, B, 2).
+        config: The rollout.
+        objective: Weights of the terms, kind of the reward.
+        pool: Workspaces.
+        share: B over the number of images of the batch.
+
+    """
 
     def __init__(self, images: Array, labels: Optional[Array], first: Array,
                  noise: Array, config: RolloutConfig, objective: Objective,
-                 pool: WorkspacePool):
+                 pool: WorkspacePool, share: float):
         self.images = images
         self.config = config
+        self.share = share
         self._labels = labels
         self._first = first
         self._noise = noise
         self._objective = objective
         self._pool = pool
-        self.workspace = None
+        self.workspace = self.rollout = self.found = self._packed = None
 
     def forward(self, weights: Weights) -> None:
         """Sets ``rollout`` and ``found``, the loss with its gradients."""
@@ -67,9 +84,9 @@ class _Part:
         recurrence.forward(xp, self.workspace, images, self._noise,
                            *self.rollout, weights, self._packed, config)
 
-    def backward(self, weights: Weights, scale: float) -> Dict[str, Array]:
-        """Scaled gradients, by the name of the weight; releases the part."""
-        found = self.found
+    def backward(self, weights: Weights, scale: Array) -> Dict[str, Array]:
+        """Its share of the gradients, times the scale, by weight; releases."""
+        found, scale = self.found, self.share * scale
         for d in (found.d_logits, found.d_means, found.d_baselines):
             d *= scale
         _, _, means, states = self.rollout
@@ -79,7 +96,6 @@ class _Part:
             d_sums = found.d_means
             if self.config.squash:
                 d_sums = d_sums * (1 - means * means)
-        # Arrays of their own: MPI takes no views.
         xp = chainer.backend.get_array_module(states)
         grads = {
             name: xp.empty_like(w) for name, w in weights._asdict().items()
@@ -109,8 +125,7 @@ class FusedLoss(chainer.FunctionNode):
 
     def __init__(self, parts: List[_Part]):
         self._parts = parts
-        sizes = [len(part.images) for part in parts]
-        self._shares = [size / sum(sizes) for size in sizes]
+        self._loss = None
 
     def check_type_forward(self, in_types):
         """Checks the dtypes and shapes of the weights."""
@@ -136,11 +151,11 @@ class FusedLoss(chainer.FunctionNode):
         else:
             for part in self._parts:
                 part.release()
-        self.loss = HybridLoss(*(
-            sum(share * term for share, term in zip(self._shares, terms))
-            for terms in zip(*(part.found.loss for part in self._parts))))
+        self._loss = HybridLoss(*map(sum, zip(*(
+            [part.share * term for term in part.found.loss]
+            for part in self._parts))))
         xp = chainer.backend.get_array_module(*inputs)
-        return xp.asarray(self.loss.total),
+        return xp.asarray(self._loss.total),
 
     def backward(self, indexes, gradients):
         """Gradients of the weights; once, since a workspace is reused."""
@@ -150,8 +165,7 @@ class FusedLoss(chainer.FunctionNode):
         weights = Weights(*(v.array for v in self.get_retained_inputs()))
         scale = gradients[0].array
         grads, *others = _side_by_side(
-            lambda work: work[0].backward(weights, work[1] * scale),
-            list(zip(self._parts, self._shares)))
+            lambda part: part.backward(weights, scale), self._parts)
         for name, gradient in grads.items():
             for other in others:
                 gradient += other[name]
@@ -162,7 +176,7 @@ class FusedLoss(chainer.FunctionNode):
     def result(self, total: chainer.Variable) -> StepResult:
         """The loss, whose total is a variable, and what it was read from."""
         return StepResult(
-            HybridLoss(total, *self.loss[1:]),
+            HybridLoss(total, *self._loss[1:]),
             _join([part.found.logits for part in self._parts]),
             _join([part.rollout.sampled for part in self._parts], axis=1))
 
@@ -172,19 +186,22 @@ def _join(arrays, axis=0):
             else numpy.concatenate(arrays, axis=axis))
 
 
-def _side_by_side(function, items):
+def _side_by_side(function, parts):
     """The function's results, as a list, each computed by a thread."""
-    if len(items) == 1:
-        return [function(items[0])]
+    if len(parts) == 1:
+        return [function(parts[0])]
     errors = numpy.geterr()  # a thread has its own
 
-    def call(item):
+    def call(part):
         with numpy.errstate(**errors):
-            return function(item)
+            return function(part)
 
-    others = [_executor(len(items) - 1).submit(call, item)
-              for item in items[1:]]
-    return [function(items[0]), *(other.result() for other in others)]
+    others = [_executor(len(parts) - 1).submit(call, part)
+              for part in parts[1:]]
+    try:
+        return [function(parts[0]), *(other.result() for other in others)]
+    finally:
+        wait(others)  # none still computes after an error
 
 
 @functools.lru_cache(maxsize=None)
@@ -192,11 +209,16 @@ def _executor(threads):
     return ThreadPoolExecutor(threads)
 
 
-def _part(model, images, labels, first, noise, objective, index=0):
-    """Part number ``index``, with workspaces of its own."""
+if hasattr(os, 'register_at_fork'):  # a forked process has no threads
+    os.register_at_fork(after_in_child=_executor.cache_clear)
+
+
+def _make_part(model, images, labels, first, noise, objective, index=0,
+               share=1.0):
+    """Part number ``index`` of a batch, with workspaces of its own."""
     pools = _pools.setdefault(model, collections.defaultdict(WorkspacePool))
     return _Part(images, labels, first, noise, RolloutConfig.of(model),
-                 objective, pools[index])
+                 objective, pools[index], share)
 
 
 def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
@@ -218,8 +240,9 @@ def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
     count = min(threads, len(images))
     ends = [len(images) * i // count for i in range(count + 1)]
     function = FusedLoss([
-        _part(model, images[a:b], labels[a:b], first[a:b], noise[:, a:b],
-              objective, i) for i, (a, b) in enumerate(zip(ends, ends[1:]))])
+        _make_part(model, images[a:b], labels[a:b], first[a:b], noise[:, a:b],
+                   objective, i, (b - a) / len(images))
+        for i, (a, b) in enumerate(zip(ends, ends[1:]))])
     total, = function.apply([w for w in Weights.of(model) if w is not None])
     return function.result(total)
 
@@ -227,7 +250,7 @@ def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
 def fused_rollout(model: RAM, images: Array, first: Array,
                   noise: Array) -> Rollout:
     """:meth:`ram.models.ram.RAM.forward` without a graph; gives arrays."""
-    part = _part(model, images, None, first, noise, Objective())
+    part = _make_part(model, images, None, first, noise, Objective())
     part.roll_out(Weights.of(model).arrays())
     part.release()
     return part.rollout
@@ -284,7 +307,8 @@ def _same_gradient(model, seed):
     with chainer.no_backprop_mode():
         states = trial(images, first, noise).states
         labels = trial.action(states[-1]).array.argmax(axis=1).astype('int32')
-    labels[1:] = (labels[1:] + 1) % len(trial.action.logits.W)  # one is correct
+    classes = len(trial.action.logits.W)
+    labels[1:] = (labels[1:] + 1) % classes  # one is correct
 
     def gradient(loss, objective):
         trial.cleargrads()
@@ -296,8 +320,10 @@ def _same_gradient(model, seed):
             numpy.zeros(p.size) if p.grad is None else p.grad.ravel()
             for _, p in sorted(trial.namedparams())])
 
-    for objective in (Objective(0.6, 0.8, 'correct', border_weight=0.4),
-                      Objective(1.7, 0.5, 'probability')):
+    for objective in (
+            Objective(0.6, 0.8, 'correct', border_weight=0.4),
+            Objective(1.7, 0.5, 'probability',
+                      class_weights=tuple(rng.random(classes).tolist()))):
         links_, fused = (gradient(loss, objective)
                          for loss in (loss_by_links, fused_loss))
         if not abs(links_ - fused).max() <= 1e-3 * abs(links_).max():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy
@@ -230,16 +231,19 @@ class WorkspacePool:
 
     def __init__(self):
         self._free = []
+        self._lock = threading.Lock()
 
     def take(self, xp: Any, dtype: Any, batch: int, channels: int,
              config: RolloutConfig, weights: Weights) -> Workspace:
         """A free workspace of these shapes, or a new one."""
         key = _key(xp, dtype, batch, channels, config, weights)
-        for i, workspace in enumerate(self._free):
-            if workspace.key == key:
-                return self._free.pop(i)
+        with self._lock:
+            for i, workspace in enumerate(self._free):
+                if workspace.key == key:
+                    return self._free.pop(i)
         return Workspace(xp, dtype, batch, channels, config, weights)
 
     def give_back(self, workspace: Workspace) -> None:
         """Returns a workspace; all but the two last used are dropped."""
-        self._free = [workspace, *self._free][:2]
+        with self._lock:
+            self._free = [workspace, *self._free][:2]

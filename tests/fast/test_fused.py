@@ -1,6 +1,9 @@
 """The fused functions against the Links, step by step."""
 
+import os
+import signal
 import threading
+import time
 from functools import partial
 
 import chainer
@@ -76,13 +79,55 @@ def test_each_thread_computes_a_part_and_warns_as_its_caller(monkeypatch):
     assert sorted(sizes) == [2, 3] and states == ('raise', 'raise')
 
 
-def test_an_error_in_a_thread_reaches_the_caller():
+@pytest.mark.parametrize('wrong', [0, -1])  # in the caller's part, or not
+def test_an_error_in_a_part_reaches_the_caller(wrong):
     rng = numpy.random.default_rng(0)
     model, channels = make_model(rng, policy='learned', glimpses=2)
     images, labels, first, noise = inputs(model, channels, rng, batch=4)
+    labels[wrong] = 10
     with pytest.raises(IndexError):
-        fused_loss(model, images, labels + 10, first, noise, Objective(),
+        fused_loss(model, images, labels, first, noise, Objective(),
                    threads=2)
+
+
+def test_no_thread_computes_after_an_error(monkeypatch):
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, glimpses=2)
+    ended, forward = threading.Event(), recurrence.forward
+
+    def slow(xp, workspace, images, *args):
+        if len(images) == 2:  # the caller's part
+            raise ZeroDivisionError
+        forward(xp, workspace, images, *args)
+        time.sleep(0.1)
+        ended.set()
+
+    monkeypatch.setattr(recurrence, 'forward', slow)
+    with pytest.raises(ZeroDivisionError):
+        fused_loss(model, *inputs(model, channels, rng, batch=5), Objective(),
+                   threads=2)
+    assert ended.is_set()
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork')
+def test_threads_serve_a_forked_process():
+    rng = numpy.random.default_rng(0)
+    model, channels = make_model(rng, glimpses=2)
+    arrays = inputs(model, channels, rng, batch=5)
+
+    def total():
+        return float(fused_loss(model, *arrays, Objective(),
+                                threads=2).loss.total.array)
+
+    wanted = total()  # the threads have started
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # ends it if it waits for threads that it has not
+        try:
+            os._exit(0 if total() == wanted else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -224,7 +269,7 @@ def test_fused_problem_finds_other_classes():
 
 
 @pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'reward',
-                                    'detach'])
+                                    'class weights', 'detach'])
 def test_fused_problem_finds_edited_code(monkeypatch, edited):
     if edited == 'core':
         forward = links.RNNCore.forward
@@ -244,6 +289,10 @@ def test_fused_problem_finds_edited_code(monkeypatch, edited):
         monkeypatch.setattr(
             'ram.losses.reward', lambda logits, labels, kind: 2.0 * (
                 chainer.as_array(logits).argmax(axis=1) == labels) - 1)
+    elif edited == 'class weights':
+        monkeypatch.setattr(
+            'ram.losses.cross_entropy', lambda logits, labels, weights:
+            chainer.functions.softmax_cross_entropy(logits, labels))
     else:  # a gradient, not a value
         forward = links.BaselineNetwork.forward
         monkeypatch.setattr(
