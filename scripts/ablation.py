@@ -132,11 +132,12 @@ def train(args, name, seed):
             configuration.
 
     """
-    epochs, changes = STUDIES[args.row].epochs, STUDIES[args.row].changes[name]
+    changes = STUDIES[args.row].changes[name]
     folder = folder_of(args, changes, seed)
     options = overrides(args, changes, seed)
-    if is_finished(folder, epochs):
-        check_finished(folder, load_config(base_of(args), options))
+    wanted = load_config(base_of(args), options)
+    if is_finished(folder, wanted.training.epochs):
+        check_finished(folder, wanted)
     else:
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         command = ['train', base_of(args), '--out', folder, '--resume', '--device',
@@ -163,7 +164,9 @@ def make_record(args):
             'mean': statistics.mean(errors),
             'standard_error': statistics.stdev(errors) / len(errors) ** 0.5
             if len(errors) > 1 else None})
-    return {'row': args.row, 'epochs': study.epochs, 'set': args.set,
+    epochs = load_config(base_of(args), overrides(
+        args, [], args.seeds)).training.epochs
+    return {'row': args.row, 'epochs': epochs, 'set': args.set,
             'seeds': seeds_of(args), 'rows': rows}
 
 

@@ -36,11 +36,7 @@ from ram.fast.engine import ENGINES
 from ram.files import replacing
 from ram.random_streams import make_streams
 from ram.training.build import build_trainer
-from ram.training.distributed import (
-    COMMUNICATORS,
-    SINGLE_PROCESS,
-    get_ranks,
-)
+from ram.training.distributed import COMMUNICATORS, SINGLE_PROCESS, Ranks
 from ram.training.run_folder import versions
 
 STANDARD = ['mnist', 'translated', 'cluttered']
@@ -320,7 +316,9 @@ def main():
     parser.add_argument('--json', metavar='FILE', help='figures go there')
     args = parser.parse_args()
     try:
-        device, ranks = get_device(args.device), get_ranks(args.communicator)
+        device = get_device(args.device)
+        ranks = (Ranks(args.communicator) if args.communicator
+                 else SINGLE_PROCESS)
         configs = {os.path.splitext(os.path.basename(path))[0]:
                    load_config(path, args.set) for path in args.configs}
         report = {'versions': versions(device), 'rows': {

@@ -33,7 +33,8 @@ from ram.games.catch import Catch
 CONFIG = os.path.join(rows.TOP, 'configs', 'catch.yaml')
 PAGE = os.path.join(rows.TOP, 'configs', 'paper', 'README.md')
 PAPER = 85.0  # % caught (Section 4.2)
-GAZES = {'learned': 'learned', 'random': 'random', 'center': 'at the centre'}
+GAZES = {'learned': 'learned', 'random': 'random', 'center': 'at the centre',
+         'frozen': 'frozen'}
 
 
 def measure(model, config):

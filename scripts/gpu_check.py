@@ -293,11 +293,14 @@ def main(arguments):
             PARTS[args.run](args, device,
                             lambda values: write(f'{args.run}.json', values))
             return 0
+        parts = [name for name in args.parts
+                 if name != 'tests' or is_gpu(device)]
+        if not parts:
+            raise RamError(f'--parts tests: {args.device} is no GPU; name '
+                           '--device @cupy:0, or other parts')
         os.makedirs(args.out, exist_ok=True)
         report = {'versions': versions(device), 'parts': {}}
-        for name in args.parts:
-            if name == 'tests' and not is_gpu(device):
-                continue
+        for name in parts:
             report['parts'][name] = run_part(
                 name, args.limit or LIMITS[name], arguments,
                 os.path.join(args.out, f'{name}.json'))

@@ -41,13 +41,13 @@ def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     waiting, active, failed, stopped = with_first_parts(runs), [], set(), []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, frame: stopped.append(n))
-    shown = 0
+    shown = told = 0
     # The next training starts while the one before is evaluated.
     with ThreadPoolExecutor(max_workers=1) as evaluator:
         try:
             while waiting or active:
-                if stopped:
-                    waiting = []
+                if len(stopped) > told:  # a training obeys the second signal
+                    told, waiting = len(stopped), []
                     terminate(active)
                 start(waiting, active, failed, args.jobs)
                 for run in list(active):

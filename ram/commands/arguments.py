@@ -98,7 +98,7 @@ class Loaded(NamedTuple):
 
     Attributes:
         checkpoint: The network with its configuration and metrics.
-        canvases (ram.data.canvas.Canvases): Images, labels and places.
+        canvases (ram.data.splits.FixedCanvases): Images, labels and places.
         streams: Makes fresh generators of the evaluation.
         draw_again: Gives other canvases and their generators, for a seed in
             the place of ``data.seed``.

@@ -15,8 +15,18 @@ from ram.files import make_folder, replacing
 
 
 def evaluate(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
-    """Prints the share of balls caught, by the greedy and the sampled player."""
+    """Prints the share of balls caught, by the greedy and the sampled player.
+
+    Raises:
+        RamError: For an option that games do not have.
+
+    """
     model, config, metrics, _ = loaded.checkpoint
+    for option, given in (('--csv', args.csv), ('--samples', args.samples),
+                          ('--canvas-seeds', args.canvas_seeds > 1)):
+        if given:
+            raise RamError(f'{option}: is for networks that classify images, '
+                           f'and {args.checkpoint} plays; leave it out')
     values = {}
     for policy in [args.policy] if args.policy else ['mean', 'sample']:
         result = evaluate_games(

@@ -10,7 +10,7 @@ from ram.config import load_config
 from ram.devices import get_device
 from ram.errors import RamError
 from ram.fast.engine import ENGINES
-from ram.training.distributed import COMMUNICATORS, get_ranks
+from ram.training.distributed import COMMUNICATORS, SINGLE_PROCESS, Ranks
 from ram.training.run import train
 
 EXAMPLES = """\
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, overrides)
     name = os.path.splitext(os.path.basename(args.config))[0]
     out = args.out or os.path.join('runs', f'{name}-{config.training.seed}')
-    ranks = get_ranks(args.communicator)
+    ranks = Ranks(args.communicator) if args.communicator else SINGLE_PROCESS
     try:
         outcome = train(config, out, get_device(args.device), args.data_root,
                         args.resume, ranks=ranks,

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from typing import IO
+from typing import IO, Optional
 
 import numpy
 
@@ -12,15 +12,15 @@ from ram.errors import RamError
 _REMEDY = 'remove the file and fetch it anew, or name another --data-root'
 
 
-def read_content(file: IO, path: str, limit: int):
-    """Reads an open file whole, decompressed if it is gzipped.
+def read_content(path: str, limit: int, file: Optional[IO] = None):
+    """Reads a file whole, decompressed if it is gzipped.
 
     Its content, not its name, shows whether it is gzipped.
 
     Args:
-        file: Binary, at its beginning.
-        path: Named in errors.
+        path: The file.
         limit: Most bytes that its content may have.
+        file: Binary, at its beginning: read in the place of ``path``.
 
     Returns:
         bytes
@@ -30,10 +30,11 @@ def read_content(file: IO, path: str, limit: int):
 
     """
     try:
-        gzipped = file.read(2) == b'\x1f\x8b'
-        file.seek(0)
-        source = gzip.GzipFile(fileobj=file) if gzipped else file
-        content = source.read(limit + 1)
+        with file or open(path, 'rb') as file:
+            gzipped = file.read(2) == b'\x1f\x8b'
+            file.seek(0)
+            source = gzip.GzipFile(fileobj=file) if gzipped else file
+            content = source.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RamError(f'{path}: truncated or damaged ({error}); '
                        f'{_REMEDY}') from error
@@ -80,26 +81,6 @@ def parse_idx(content, ndim: int, path: str) -> Array:
     return numpy.frombuffer(content, 'uint8', offset=header).reshape(shape)
 
 
-def open_file(path: str) -> IO:
-    """Opens a file to read, or says why not.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Binary.
-
-    Raises:
-        RamError: Where it is not there or not to be read.
-
-    """
-    try:
-        return open(path, 'rb')
-    except OSError as error:
-        raise RamError(f'{path}: cannot be read: {error.strerror}; '
-                       f'{_REMEDY}') from error
-
-
 def read_idx(path: str, ndim: int, limit: int = 2 ** 30) -> Array:
     """Reads an IDX file of unsigned bytes, gzipped or not.
 
@@ -116,5 +97,4 @@ def read_idx(path: str, ndim: int, limit: int = 2 ** 30) -> Array:
             is never used in part.
 
     """
-    with open_file(path) as file:
-        return parse_idx(read_content(file, path, limit), ndim, path)
+    return parse_idx(read_content(path, limit), ndim, path)

@@ -8,7 +8,7 @@ import sys
 import urllib.request
 from typing import Any, List, NamedTuple, Optional
 
-from ram.data.idx import open_file, parse_idx, read_content
+from ram.data.idx import parse_idx, read_content
 from ram.errors import RamError
 from ram.files import make_folder, replacing
 
@@ -134,8 +134,7 @@ def load(name: str = 'mnist', root: Optional[str] = None):
     paths = fetch(name, root)
     arrays = []
     for source, path in zip(FILES, paths):
-        with open_file(path) as file:
-            content = read_content(file, path, LIMIT)
+        content = read_content(path, LIMIT)
         if name == 'mnist':
             _verify(content, source, path)
         arrays.append(parse_idx(content, source.ndim, path))
@@ -205,7 +204,7 @@ def _download(folder, source):
         url = mirror + source.name + '.gz'
         try:
             body = _get(url)
-            _verify(read_content(io.BytesIO(body), url, MNIST_LIMIT), source,
+            _verify(read_content(url, MNIST_LIMIT, io.BytesIO(body)), source,
                     url)
         except RamError as error:
             problems.append(f'sent something else: {error}')

@@ -1,7 +1,7 @@
 """Images of the user's own in an ``.npz`` file."""
 
 import os
-from typing import List, NamedTuple, Optional
+from typing import List, Optional, Tuple
 
 import numpy
 
@@ -14,29 +14,18 @@ _REMEDY = ('make it with numpy.savez(file, images=..., labels=...): '
            'images (N, H, W) or (N, H, W, C), labels (N,)')
 
 
-class Arrays(NamedTuple):
-    """The content of a file.
-
-    Attributes:
-        images: (N, C, H, W), uint8; values as stored if ``data.range`` is
-            set.
-        labels: (N,) int64.
-        names: Of the classes, where the labels in the file are names.
-
-    """
-
-    images: numpy.ndarray
-    labels: numpy.ndarray
-    names: Optional[List[str]]
-
-
-def load(data: DataConfig) -> Arrays:
+def load(data: DataConfig
+         ) -> Tuple[numpy.ndarray, numpy.ndarray, Optional[List[str]]]:
     """Reads images and labels.
 
     Args:
         data: ``file``, ``range`` and ``class_names`` are used. The file has
             arrays ``images``, (N, H, W) or (N, H, W, C), of numbers, and
             ``labels``, (N,) whole numbers or names.
+
+    Returns:
+        Images (N, C, H, W), uint8, or as stored if ``data.range`` is set;
+        labels (N,) int64; names of the classes where the labels are names.
 
     Raises:
         RamError: Where the file is missing, damaged, or holds other arrays.
@@ -59,8 +48,8 @@ def load(data: DataConfig) -> Arrays:
         raise RamError(f'{path}: has no array '
                        f'{" and ".join(sorted(missing))}; {_REMEDY}')
     images = _check_images(path, arrays['images'], data)
-    return Arrays(images, *_check_labels(path, arrays['labels'], len(images),
-                                         data.class_names))
+    return (images, *_check_labels(path, arrays['labels'], len(images),
+                                   data.class_names))
 
 
 def _check_images(path, images, data):

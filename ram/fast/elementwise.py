@@ -47,23 +47,6 @@ def sum_up(images: Array, table: Optional[Array]) -> Array:
     return summed_area_table(images, table)
 
 
-def dot_parts(a: Array, b: Array, *outs: Array) -> None:
-    """The product a b, in parts: one after another along its rows."""
-    _split(numpy.dot(a, b), outs)
-
-
-def sum_parts(a: Array, *outs: Array) -> None:
-    """The sum of the rows of a, in parts."""
-    _split(a.sum(axis=0), outs)
-
-
-def _split(array, outs):
-    end = 0
-    for out in outs:
-        begin, end = end, end + out.shape[-1]
-        out[...] = array[..., begin:end]
-
-
 def join(what_W: Array, where_W: Array, what_b: Array, where_b: Array,
          W: Array, b: Array) -> None:
     """W is the two matrices side by side, b the sum of the two vectors."""
@@ -95,9 +78,16 @@ def look(images: Array, table: Optional[Array], factor: int,
 
     """
     if policy is not None:
-        sample_location(policy.sums[:, 0], policy.b, policy.noise, policy.std,
-                        policy.squash, policy.mean, sampled)
-    encode_location(sampled, W, b, clipped, locations, buffer, code)
+        numpy.add(policy.sums[:, 0], policy.b, out=policy.mean)
+        if policy.squash:
+            numpy.tanh(policy.mean, out=policy.mean)
+        numpy.multiply(policy.noise, policy.std, out=sampled)
+        sampled += policy.mean
+    numpy.maximum(sampled, -1, out=clipped)
+    numpy.minimum(clipped, 1, out=clipped)
+    locations[...] = clipped
+    dot(clipped, W.T, out=buffer)
+    rectify(buffer, b, code)
     _, scales, _, _, size = retina.shape
     glimpse(images, clipped, size, scales, factor, table, out=retina)
 
@@ -231,34 +221,3 @@ def mean_sums(inputs: Array, b: Optional[Array], hidden: Optional[Array],
         rectify(inputs, b, hidden)
         inputs = hidden
     dot(inputs, W.T, out=sums[:, 0])
-
-
-def sample_location(z: Array, b: Array, noise: Array, std: float,
-                    squash: bool, mean: Array, sampled: Array) -> None:
-    """mean = z + b, or its tanh, sampled = mean + std noise."""
-    numpy.add(z, b, out=mean)
-    if squash:
-        numpy.tanh(mean, out=mean)
-    numpy.multiply(noise, std, out=sampled)
-    sampled += mean
-
-
-def encode_location(sampled: Array, W: Array, b: Array, clipped: Array,
-                    locations: Array, buffer: Array, out: Array) -> None:
-    """Clips locations to the image and encodes them: Rect(Linear(l)).
-
-    Args:
-        sampled: (B, 2).
-        W: (units, 2).
-        b: (units,).
-        clipped: (B, 2), written like all that follow.
-        locations: (B, 2), the same.
-        buffer: (B, units), scratch.
-        out: (B, units), the code.
-
-    """
-    numpy.maximum(sampled, -1, out=clipped)
-    numpy.minimum(clipped, 1, out=clipped)
-    locations[...] = clipped
-    numpy.dot(clipped, W.T, out=buffer)
-    rectify(buffer, b, out)

@@ -11,7 +11,6 @@ copies: the sums of the gates are (B, 4 units), in the first step too.
 
 import chainer
 
-from ram.fast.products import dot, sum_rows
 from ram.functions import glimpse_kernels
 from ram.functions.cuda import launch
 
@@ -226,25 +225,6 @@ def sum_up(images, table):
         table = xp.empty((batch, channels, height + 1, width + 1), 'float64')
     glimpse_kernels.sum_up(images, table)
     return table
-
-
-def dot_parts(a, b, *outs):
-    """See :func:`ram.fast.elementwise.dot_parts`: a product each."""
-    for part, out in _split(b, outs):
-        dot(a, part, out=out)
-
-
-def sum_parts(a, *outs):
-    """See :func:`ram.fast.elementwise.sum_parts`: a product each."""
-    for part, out in _split(a, outs):
-        sum_rows(part, out=out)
-
-
-def _split(array, outs):
-    end = 0
-    for out in outs:
-        begin, end = end, end + out.shape[-1]
-        yield array[:, begin:end], out
 
 
 def join(what_W, where_W, what_b, where_b, W, b):

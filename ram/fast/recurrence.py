@@ -182,14 +182,16 @@ def _backward_glimpse(ws, dg, packed, grads):
     """The glimpse network, all steps at once."""
     what = ws.pre_what.shape[1]
     encoded, d_encoded = _all_steps(ws.encoded), _all_steps(ws.d_encoded)
-    ws.ops.dot_parts(dg.T, encoded, grads['what_out_W'], grads['where_out_W'])
+    dot(dg.T, encoded[:, :what], out=grads['what_out_W'])
+    dot(dg.T, encoded[:, what:], out=grads['where_out_W'])
     sum_rows(dg, out=grads['what_out_b'])
     grads['where_out_b'][...] = grads['what_out_b']
     dot(dg, packed.out_W, out=d_encoded)
     ws.ops.rectify_backward(encoded, d_encoded, d_encoded)
     dot(d_encoded[:, :what].T, _all_steps(ws.retina), out=grads['what_W'])
     dot(d_encoded[:, what:].T, _all_steps(ws.clipped), out=grads['where_W'])
-    ws.ops.sum_parts(d_encoded, grads['what_b'], grads['where_b'])
+    sum_rows(d_encoded[:, :what], out=grads['what_b'])
+    sum_rows(d_encoded[:, what:], out=grads['where_b'])
 
 
 def _backward_location(ws, states, d_sums, weights, grads, config):

@@ -32,10 +32,7 @@ from ram.training.extensions.save_best import SaveBest
 from ram.training.extensions.snapshot import Snapshot
 from ram.training.extensions.tensorboard import TensorBoard
 from ram.training.extensions.validation import Validation
-from ram.training.extensions.value_schedule import (
-    entropy_schedule,
-    std_schedule,
-)
+from ram.training.extensions.value_schedule import ValueSchedule
 from ram.training.extensions.watch_policy import WatchPolicy
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import (
@@ -146,9 +143,13 @@ def _schedules(optimizer, chain, config, engine):
     """What changes over the epochs: rate; std, entropy, average, or None."""
     settings, std, entropy, average = config.training, None, None, None
     if settings.first_std and config.model.network == 'ram':
-        std = std_schedule(chain.model, settings)
+        std = ValueSchedule(partial(setattr, chain.model, 'std'),
+                            settings.first_std, chain.model.std,
+                            settings.epochs)
     if settings.first_entropy_weight is not None and config.data.is_game:
-        entropy = entropy_schedule(chain, settings)
+        entropy = ValueSchedule(chain.set_entropy_weight,
+                                settings.first_entropy_weight,
+                                settings.entropy_weight, settings.epochs)
     if settings.average:
         average = AverageWeights(chain.model, settings.average,
                                  updated_by_engine=engine.name == 'device')

@@ -1,7 +1,7 @@
 """Processes that train one network together: data parallel, by ChainerMN."""
 
 import importlib.util
-from typing import Any, List, Optional
+from typing import Any, List
 
 from ram.errors import RamError
 
@@ -71,13 +71,3 @@ class Ranks(SingleProcess):
 
     def abort(self, status):
         self._communicator.mpi_comm.Abort(status)
-
-
-def get_ranks(name: Optional[str] = None) -> SingleProcess:
-    """The processes that train together: :class:`Ranks`, or this one alone.
-
-    Args:
-        name: As for :class:`Ranks`; None for a single process.
-
-    """
-    return SINGLE_PROCESS if name is None else Ranks(name)

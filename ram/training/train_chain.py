@@ -64,22 +64,9 @@ class TrainChain(chainer.Chain):
             labels: (B,) int32.
 
         """
-        result = self.step(images, labels, *self.sample_noise(len(images)))
-        self.report(labels, result)
-        return result.loss.total
-
-    def sample_noise(self, batch: int):
-        """The randomness of a batch, see :meth:`RAM.sample_noise`."""
-        return self.model.sample_noise(self._streams, batch)
-
-    def step(self, images: Array, labels: Array, first: Array,
-             noise: Array) -> StepResult:
-        """The loss for given randomness; nothing is reported."""
-        return self._compute_loss(self.model, images, labels, first, noise,
-                                  self.objective)
-
-    def report(self, labels: Array, result: StepResult) -> None:
-        """Reports the loss, its terms, the error and location statistics."""
+        result = self._compute_loss(self.model, images, labels,
+                                    *self._sample_noise(len(images)),
+                                    self.objective)
         loss = result.loss
         accuracy = (result.logits.argmax(axis=1) == labels).mean()
         chainer.report({
@@ -87,6 +74,10 @@ class TrainChain(chainer.Chain):
             'loss/reinforce': loss.reinforce, 'loss/baseline': loss.baseline,
             'accuracy': accuracy, 'error': 100 * (1 - accuracy),
             **self._location_statistics(result.sampled)}, self)
+        return loss.total
+
+    def _sample_noise(self, batch):
+        return self.model.sample_noise(self._streams, batch)
 
     def _location_statistics(self, sampled):
         """What is reported of (T, B, 2) locations, without the first."""
@@ -117,6 +108,10 @@ class GameTrainChain(TrainChain):
 
     """
 
+    def set_entropy_weight(self, weight: float) -> None:
+        """Sets the weight of the entropy of the actions."""
+        self.objective = self.objective._replace(entropy_weight=weight)
+
     def forward(self, starts: Array, labels: Array) -> chainer.Variable:
         """The loss of a batch of games, (); its terms are reported.
 
@@ -126,7 +121,7 @@ class GameTrainChain(TrainChain):
 
         """
         model = self.model
-        games = model(starts, *self.sample_noise(len(starts)))
+        games = model(starts, *self._sample_noise(len(starts)))
         loss = game_loss(games.logits, games.actions, games.rewards,
                          games.sampled[1:], games.means, model.std,
                          model.baseline(games.states), self.objective)

@@ -73,8 +73,7 @@ def contents(out):
         arrays, meta = read_arrays(os.path.join(out, name), kind)
         found.update({
             f'{name}:{key}': array.tobytes() for key, array in arrays.items()
-            if 'elapsed' not in key and 'LogReport' not in key
-            and 'plot' not in key})
+            if 'elapsed' not in key and 'LogReport' not in key})
         found[f'{name}:meta'] = json.dumps(meta, sort_keys=True).encode()
     with open(os.path.join(out, 'log')) as file:
         for entry in json.load(file):

@@ -11,13 +11,8 @@ reached. A reader may return a value or raise RamError with a message. Anything
 else is a finding: another exception, more than ten seconds, more than 300 MB
 of memory, or code of the file that is run. Findings are written into a folder
 that the last line names, and the exit status is 1.
-
-With atheris installed the cases are guided by the code they reach in ram/ and
-in the libraries it reads with.
 """
 import argparse
-import gc
-import importlib.util
 import json
 import os
 import random
@@ -28,7 +23,6 @@ import sys
 import tempfile
 import time
 import traceback
-import types
 
 from fuzz_targets import CANARY, TARGETS, altered
 
@@ -36,7 +30,6 @@ import ram.compat  # noqa: F401
 from ram.files import replacing
 
 SECONDS, MEGABYTES = 10, 300
-GUIDES = ('ram.', 'numpy.lib', 'zipfile', 'yaml', 'gzip')
 
 
 # A module that would be noticed if a file could have it imported.
@@ -106,7 +99,7 @@ class Watch:
                 'seconds': time.monotonic() - self.began}
 
 
-def own_engine(watch, minutes, seed):
+def run_cases(watch, minutes, seed):
     """Random cases."""
     rng = random.Random(f'{seed} {watch.name}')
     for data in watch.target.seeds:
@@ -115,62 +108,16 @@ def own_engine(watch, minutes, seed):
         watch(altered(watch.target, rng))
 
 
-def guided_engine(watch, minutes, seed, done):
-    """Cases that atheris makes, after what they reach; does not return.
-
-    Args:
-        done (callable): Called before the process ends.
-
-    """
-    import atheris
-    for function in gc.get_objects():
-        if isinstance(function, types.FunctionType) and (
-                function.__module__ or '').startswith(GUIDES):
-            atheris.instrument_func(function)
-    watch.began = time.monotonic()
-    corpus = tempfile.mkdtemp(dir='.')
-    for i, data in enumerate(watch.target.seeds):
-        with open(os.path.join(corpus, str(i)), 'wb') as file:
-            file.write(data)
-    with open('words', 'w') as file:
-        for word in watch.target.words:
-            file.write('"' + ''.join(f'\\x{b:02x}' for b in word) + '"\n')
-    rng = random.Random(f'{seed} {watch.name}')
-
-    def case(data):
-        watch(data)
-        if time.monotonic() - watch.began > 60 * minutes:
-            done()
-            os._exit(0)
-
-    def mutate(data, size, number):
-        # Half the cases are of our own making, which knows the formats.
-        if rng.random() < 0.5:
-            return altered(watch.target, rng)[:size]
-        return atheris.Mutate(data, size)
-
-    atheris.Setup([sys.argv[0], corpus, '-dict=words', f'-seed={seed + 1}',
-                   '-max_len=30000', '-verbosity=0', '-timeout=0'], case,
-                  custom_mutator=mutate)
-    atheris.Fuzz()
-
-
-def work(name, minutes, seed, findings, engine):
+def work(name, minutes, seed, findings):
     """Fuzzes one target in this process; prints its result as JSON."""
     watch = Watch(name, findings)
-
-    def done():
-        print(json.dumps(watch.result()), flush=True)
-
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         with open('steals.py', 'w') as file:
             file.write(MODULE)
         sys.path.insert(0, folder)
-        if engine == 'atheris':
-            guided_engine(watch, minutes, seed, done)
-        own_engine(watch, minutes, seed)
-        done()
+        run_cases(watch, minutes, seed)
+        print(json.dumps(watch.result()), flush=True)
         os.chdir('/')
 
 
@@ -182,9 +129,6 @@ def main():
     parser.add_argument('--target', nargs='+', choices=list(TARGETS),
                         default=list(TARGETS))
     parser.add_argument('--seed', type=int, default=0, metavar='N')
-    parser.add_argument('--engine', choices=('atheris', 'own'), default=(
-        'atheris' if importlib.util.find_spec('atheris') else 'own'),
-        help='default: atheris if it is installed')
     parser.add_argument('--findings', metavar='DIR', help=(
         'findings go there (default: a new temporary folder)'))
     parser.add_argument('--json', metavar='FILE', help='results go there')
@@ -194,14 +138,13 @@ def main():
         prefix='findings-'))
     os.makedirs(findings, exist_ok=True)
     if args.inside:
-        return work(args.inside, args.minutes, args.seed, findings,
-                    args.engine)
+        return work(args.inside, args.minutes, args.seed, findings)
     results = []
     for name in args.target:
         done = subprocess.run(
             [sys.executable, os.path.abspath(__file__), '--inside', name,
              '--minutes', str(args.minutes), '--seed', str(args.seed),
-             '--findings', findings, '--engine', args.engine],
+             '--findings', findings],
             stdout=subprocess.PIPE, text=True)
         last = done.stdout.strip().split('\n')[-1]
         if done.returncode or not last.startswith('{'):
@@ -210,7 +153,6 @@ def main():
                                          f'{done.returncode}': 1}})
         else:
             results.append(json.loads(last))
-    print(f'engine: {args.engine}')
     for result in results:
         rate = result['cases'] / max(result['seconds'], 1e-9)
         print(f'{result["target"]:12} {result["cases"]:9} cases '

@@ -48,6 +48,14 @@ def test_training_reports_and_saves_what_it_does_for_images(trained):
         assert json.load(file)['engine'].startswith('links')
 
 
+@pytest.mark.parametrize('option, value', [
+    ('--csv', 'games.csv'), ('--samples', '10'), ('--canvas-seeds', '2')])
+def test_options_of_images_are_refused(trained, capsys, option, value):
+    assert ram(['evaluate', str(trained / 'run' / 'best.npz'), option,
+                value]) == 2
+    assert capsys.readouterr().err.startswith(f'ram: {option}: is for')
+
+
 def test_a_resumed_training_ends_as_one_without_a_stop(trained, tmp_path):
     config = str(trained / 'catch.yaml')
     assert ram(['train', config, '--out', str(tmp_path / 'again'), '--set',

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 
 import chainer
 import numpy
@@ -30,7 +31,7 @@ from ram.training import build
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
 from ram.training.extensions.learning_rate import LearningRate
-from ram.training.extensions.value_schedule import std_schedule
+from ram.training.extensions.value_schedule import ValueSchedule
 from ram.training.signals import StopTrigger
 from ram.training.train_chain import TrainChain
 
@@ -104,7 +105,9 @@ def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
             chainer.optimizer_hooks.GradientClipping(config.training.clip))
 
     rate = LearningRate(optimizer, config.training)
-    schedule = std_schedule(model, config.training)
+    schedule = ValueSchedule(partial(setattr, model, 'std'),
+                             config.training.first_std, model.std,
+                             config.training.epochs)
     iterator, order = (BatchIterator(config.data, split, 4, make_streams(5))
                        for _ in range(2))
     iteration = DeviceIteration(chain, optimizer, split, config, 4,

@@ -118,10 +118,6 @@ def test_rectifier_kernels_equal_numpy(kernels_as_cpp, rng, dtype):
     assert_same('join', [array(units, batch), array(units, 3), array(units),
                          array(units), array(units, batch + 3),
                          array(units)], [4, 5], dtype)
-    assert_same('dot_parts', [array(5, batch), array(batch, units + 2),
-                              array(5, units), array(5, 2)], [2, 3], dtype)
-    assert_same('sum_parts', [array(batch, units + 2), array(units),
-                              array(2)], [1, 2], dtype)
 
 
 def interleaved_gates(z, units):

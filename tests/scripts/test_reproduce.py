@@ -5,6 +5,8 @@ import math
 import os
 import signal
 import sys
+import threading
+import time
 import types
 
 import pytest
@@ -99,6 +101,25 @@ def test_runs_side_by_side_have_a_thread_each(reproduce, capsys, monkeypatch):
     assert any([line[:5] for line in lines[i:i + 3]] == ['toy-1', 'toy-2',
                                                          'toy-3']
                for i in range(len(lines)))
+
+
+def test_a_stopped_training_saves_and_is_resumed(reproduce, capsys):
+    (reproduce.folder / 'toy.yaml').write_text(
+        TOY.replace('epochs: 2', 'epochs: 5000'))
+    folder = reproduce.folder / 'runs' / 'toy-1'
+
+    def stop():
+        while not (folder / 'log').exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert reproduce('toy') == 128 + signal.SIGTERM
+    assert 'the same command continues' in capsys.readouterr().out
+    # It was told once: a second signal would have ended it at once.
+    with open(reproduce.folder / 'runs' / 'toy-1.log') as file:
+        assert 'stopped by a signal' in file.read()
+    assert (folder / 'snapshot.npz').exists()
 
 
 def test_runs_train_on_the_device_that_is_named(reproduce, capsys):

@@ -190,8 +190,8 @@ def test_shapes_from_drawing_to_training(tmp_path):
 
 
 def test_fuzz(tmp_path):
-    done = run(tmp_path, 'checks/fuzz.py', '--minutes', '0.02', '--engine', 'own',
-               '--findings', 'found', '--json', 'fuzz.json')
+    done = run(tmp_path, 'checks/fuzz.py', '--minutes', '0.02', '--findings',
+               'found', '--json', 'fuzz.json')
     assert done.returncode == 0, done.stdout + done.stderr
     with open(tmp_path / 'fuzz.json') as file:
         results = json.load(file)
@@ -209,7 +209,7 @@ def test_fuzz_finds(tmp_path):
         'ram.data.idx.read_idx = read\n')
     done = subprocess.run(
         [sys.executable, os.path.join(SCRIPTS, 'checks/fuzz.py'), '--minutes',
-         '0.01', '--target', 'idx', '--engine', 'own', '--findings', 'found'],
+         '0.01', '--target', 'idx', '--findings', 'found'],
         cwd=tmp_path, capture_output=True, text=True,
         env=dict(os.environ, PYTHONPATH=str(tmp_path)))
     assert done.returncode == 1 and 'ZeroDivisionError in' in done.stdout

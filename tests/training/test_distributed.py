@@ -40,10 +40,10 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole(tmp_path):
         from ram.config import config_from_dict
         from ram.models.build import build_ram
         from ram.random_streams import make_streams
-        from ram.training.distributed import get_ranks
+        from ram.training.distributed import Ranks
         from ram.training.train_chain import TrainChain
 
-        ranks = get_ranks('naive')
+        ranks = Ranks('naive')
         config = config_from_dict({'training': {'reinforce_weight': 1.0}}, '')
         rng = numpy.random.default_rng(0)
         images = rng.random((8, 1, 28, 28), 'float32')

@@ -4,10 +4,7 @@ from typing import Any, Callable
 
 from chainer.training import extension
 
-from ram.config import TrainingConfig
-from ram.models.ram import RAM
 from ram.training.extensions.learning_rate import half_cosine
-from ram.training.train_chain import TrainChain
 
 
 class ValueSchedule(extension.Extension):
@@ -43,22 +40,3 @@ class ValueSchedule(extension.Extension):
         """The value after so many epochs, fractions included."""
         return self._last + half_cosine(epoch, self._epochs) * (
             self._first - self._last)
-
-
-def std_schedule(model: RAM, training: TrainingConfig) -> ValueSchedule:
-    """Lowers the policy's standard deviation from ``first_std`` to its own.
-
-    A wide policy explores; at the end the classifier should see what it will
-    see when the policy's mean is followed.
-    """
-    def assign(std):
-        model.std = std
-    return ValueSchedule(assign, training.first_std, model.std, training.epochs)
-
-
-def entropy_schedule(chain: TrainChain, training: TrainingConfig) -> ValueSchedule:
-    """Lowers the weight of a player's entropy."""
-    def assign(weight):
-        chain.objective = chain.objective._replace(entropy_weight=weight)
-    return ValueSchedule(assign, training.first_entropy_weight,
-                   training.entropy_weight, training.epochs)
