@@ -2,12 +2,13 @@
 
 import contextlib
 import glob
+import json
 import os
 import tempfile
 import tokenize
 import zipfile
 import zlib
-from typing import Dict
+from typing import Any, Dict
 
 import numpy
 
@@ -136,6 +137,18 @@ def replacing(path: str, mode: str = 'wb'):
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def write_json(path: str, values: Any) -> None:
+    """Writes values as JSON.
+
+    Raises:
+        RamError: See :func:`replacing`.
+
+    """
+    with replacing(path, 'w') as file:
+        json.dump(values, file, indent=1)
+        file.write('\n')
 
 
 def _sync_folder(folder):

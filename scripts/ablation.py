@@ -11,7 +11,6 @@ The validation errors are written into media/results/ablation-ROW.json and, as a
 table, into configs/paper/README.md.
 """
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,7 +22,8 @@ from make_media import fill
 
 from ram.config import RUN_OPTIONS, differences, load_config
 from ram.errors import RamError
-from ram.files import replacing
+from ram.files import write_json
+from ram.training.read_runs import read_run
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = 'configs/paper/README.md'
@@ -98,30 +98,27 @@ def seeds_of(args):
     return list(range(1, args.seeds + 1))
 
 
-def curve(folder):
-    """Validation errors so far, one a measurement."""
-    try:
-        with open(os.path.join(folder, 'log')) as file:
-            return [entry['validation/main/error'] for entry in json.load(file)
-                    if 'validation/main/error' in entry]
-    except (FileNotFoundError, ValueError):  # not yet, or being written
-        return []
+def least_error(folder):
+    """Least validation error of a training, in %."""
+    return min(read_run(folder).errors.values())
 
 
-def is_finished(folder, epochs):
-    try:
-        with open(os.path.join(folder, 'log')) as file:
-            return json.load(file)[-1]['epoch'] >= epochs
-    except (FileNotFoundError, ValueError):
+def is_finished(folder, wanted):
+    """Whether a training of this configuration is done.
+
+    Raises:
+        RamError: Where one of another configuration is.
+
+    """
+    if not os.path.exists(os.path.join(folder, 'log')):
         return False
-
-
-def check_finished(folder, wanted):
-    """Refuses the result of a training with another configuration."""
-    found = load_config(os.path.join(folder, 'config.yaml'))
-    for key, was, now in differences(found, wanted, RUN_OPTIONS):
+    run = read_run(folder)
+    if run.log[-1]['epoch'] < wanted.training.epochs:
+        return False
+    for key, was, now in differences(run.config, wanted, RUN_OPTIONS):
         raise RamError(f'{folder}: trained with {key} {was}, not {now}; move '
                        'the folder away to train it again')
+    return True
 
 
 def train(args, name, seed):
@@ -135,10 +132,7 @@ def train(args, name, seed):
     changes = STUDIES[args.row].changes[name]
     folder = folder_of(args, changes, seed)
     options = overrides(args, changes, seed)
-    wanted = load_config(base_of(args), options)
-    if is_finished(folder, wanted.training.epochs):
-        check_finished(folder, wanted)
-    else:
+    if not is_finished(folder, load_config(base_of(args), options)):
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         command = ['train', base_of(args), '--out', folder, '--resume', '--device',
                    args.device, '--set', *options]
@@ -150,14 +144,14 @@ def train(args, name, seed):
         if done.returncode:
             raise RamError(f'{name}, seed {seed}: ended with status '
                            f'{done.returncode}; see {folder}.log')
-    print(f'{name}, seed {seed}: {min(curve(folder)):.2f} %', flush=True)
+    print(f'{name}, seed {seed}: {least_error(folder):.2f} %', flush=True)
 
 
 def make_record(args):
     """Least validation errors of all trainings."""
     study, rows = STUDIES[args.row], []
     for name, changes in study.changes.items():
-        errors = [min(curve(folder_of(args, changes, seed)))
+        errors = [least_error(folder_of(args, changes, seed))
                   for seed in seeds_of(args)]
         rows.append({
             'name': name, 'set': changes, 'errors': errors,
@@ -210,9 +204,7 @@ def main():
         record = make_record(args)
         path = os.path.join(TOP, 'media', 'results',
                             f'ablation-{args.row}.json')
-        with replacing(path, 'w') as file:
-            json.dump(record, file, indent=1)
-            file.write('\n')
+        write_json(path, record)
         page = os.path.join(TOP, PAGE)
         fill(page, f'ablation {args.row}', table(record))
     except RamError as error:

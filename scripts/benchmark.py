@@ -15,7 +15,6 @@ training.threads above 1, `one thread` is the same training in one thread.
 Run it alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
 from ram.fast import products
 from ram.fast.engine import ENGINES
-from ram.files import replacing
+from ram.files import write_json
 from ram.random_streams import make_streams
 from ram.training.build import build_trainer
 from ram.training.distributed import COMMUNICATORS, SINGLE_PROCESS, Ranks
@@ -333,8 +332,7 @@ def main():
                 print('written: ' + ' '.join(
                     plot(report['growth'], args.plots)))
         if args.json:
-            with replacing(args.json, 'w') as file:
-                json.dump(report, file, indent=2)
+            write_json(args.json, report)
             print(f'written: {args.json}')
     except RamError as error:
         for problem in error.problems:

@@ -19,7 +19,7 @@ import sys
 import numpy
 from make_media import fill
 from reproduction import rows
-from reproduction.records import commit
+from reproduction.records import commit, read_records
 
 from ram.checkpoint import PRETRAINED, load_checkpoint, save_checkpoint
 from ram.config import load_config
@@ -27,7 +27,7 @@ from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluation_streams
 from ram.evaluation.play import evaluate_games
-from ram.files import replacing
+from ram.files import write_json
 from ram.games.catch import Catch
 
 CONFIG = os.path.join(rows.TOP, 'configs', 'catch.yaml')
@@ -90,9 +90,7 @@ def record_run(folder):
         'curve': [[entry['epoch'], entry['validation/main/error']]
                   for entry in log if 'validation/main/error' in entry]}
     path = os.path.join(rows.RESULTS, f'{name}-{config.training.seed}.json')
-    with replacing(path, 'w') as file:
-        json.dump(record, file, indent=1)
-        file.write('\n')
+    write_json(path, record)
     print(f'written: {path}')
     return record, loaded
 
@@ -106,9 +104,7 @@ def export(record, loaded):
     card = {key: record[key] for key in (
         'row', 'seed', 'error', 'interval', 'n', 'missed',
         'validation_error', 'epoch', 'command', 'commit', 'config')}
-    with replacing(path[:-4] + '.json', 'w') as file:
-        json.dump(dict(card, sha256=digest), file, indent=1)
-        file.write('\n')
+    write_json(path[:-4] + '.json', dict(card, sha256=digest))
     print(f'written: {path}')
 
 
@@ -144,7 +140,7 @@ def table(config):
     lines = ['| player | gaze | caught, greedy (%) | caught, sampled (%) | '
              'games of training |', '|---|---|---|---|---|',
              f'| the paper\'s | learned | | {PAPER:.0f} | |']
-    for record in _records():
+    for record in read_records(['catch'] + [f'catch-{gaze}' for gaze in GAZES]):
         for gaze, found in record['missed'].items():
             trained = record['row'].partition('-')[2] or 'learned'
             lines.append(
@@ -164,13 +160,6 @@ def table(config):
 def _cell(found):
     low, high = found['interval']
     return f'{100 - found["error"]:.2f} [{100 - high:.2f}, {100 - low:.2f}]'
-
-
-def _records():
-    for name in sorted(os.listdir(rows.RESULTS)):
-        if name.startswith('catch-'):
-            with open(os.path.join(rows.RESULTS, name)) as file:
-                yield json.load(file)
 
 
 def main():

@@ -35,7 +35,7 @@ from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, evaluation_streams
-from ram.files import replacing
+from ram.files import write_json
 from ram.training.run_folder import versions
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -283,8 +283,7 @@ def main(arguments):
 
     def write(name, values):
         path = os.path.join(args.out, name)
-        with replacing(path, 'w') as file:
-            json.dump(values, file, indent=2)
+        write_json(path, values)
         return path
 
     try:

@@ -1,7 +1,6 @@
 """ram evaluate"""
 
 import argparse
-import json
 import statistics
 import sys
 from typing import Any
@@ -10,7 +9,7 @@ from ram.commands import arguments, games
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, predict
 from ram.evaluation.tables import prediction_rows, write_csv
-from ram.files import replacing
+from ram.files import write_json
 
 EXAMPLES = """\
 examples:
@@ -93,9 +92,7 @@ def run(args: argparse.Namespace) -> None:
             policy=policy, samples=samples, canvas_errors=canvas_errors,
             checkpoint=args.checkpoint,
             metrics=metrics, config=config.as_dict())
-        with replacing(args.json, 'w') as file:
-            json.dump(values, file, indent=2)
-            file.write('\n')
+        write_json(args.json, values)
         print(f'written: {args.json}')
     if args.csv:
         _write_csv(args, loaded, policy)

@@ -2,7 +2,6 @@
 images."""
 
 import argparse
-import json
 import os
 
 import numpy
@@ -11,7 +10,7 @@ from ram.commands import arguments
 from ram.errors import RamError
 from ram.evaluation.gaze import gaze_numbers, measure_gaze
 from ram.evaluation.play import Played, evaluate_games, play
-from ram.files import make_folder, replacing
+from ram.files import make_folder, write_json
 
 
 def evaluate(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
@@ -41,9 +40,7 @@ def evaluate(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
     if args.json:
         values.update(split=args.split, checkpoint=args.checkpoint,
                       metrics=metrics, config=config.as_dict())
-        with replacing(args.json, 'w') as file:
-            json.dump(values, file, indent=2)
-            file.write('\n')
+        write_json(args.json, values)
         print(f'written: {args.json}')
 
 
@@ -86,12 +83,10 @@ def inspect(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
              for name in ('gaze.png', 'inspect.json')]
     save_gaze(files[0], gazes[policy], {
         name: gazes[name] for name in gazes if name != policy})
-    with replacing(files[1], 'w') as file:
-        json.dump({
-            'checkpoint': args.checkpoint, 'split': args.split,
-            'caught': caught, 'distance': {
-                name: gaze_numbers(gaze) for name, gaze in gazes.items()},
-            'metrics': loaded.checkpoint.metrics,
-            'config': loaded.checkpoint.config.as_dict()}, file, indent=1)
-        file.write('\n')
+    write_json(files[1], {
+        'checkpoint': args.checkpoint, 'split': args.split,
+        'caught': caught, 'distance': {
+            name: gaze_numbers(gaze) for name, gaze in gazes.items()},
+        'metrics': loaded.checkpoint.metrics,
+        'config': loaded.checkpoint.config.as_dict()})
     print('written: ' + ' '.join(files))

@@ -1,7 +1,6 @@
 """ram predict"""
 
 import argparse
-import json
 import os
 from typing import Any, List
 
@@ -12,7 +11,7 @@ from ram.commands import arguments
 from ram.data.folder import FORMATS, read_image
 from ram.errors import RamError
 from ram.evaluation.tables import prediction_rows, write_csv
-from ram.files import replacing
+from ram.files import write_json
 
 EXAMPLES = """\
 examples:
@@ -60,9 +59,7 @@ def run(args: argparse.Namespace) -> None:
         write_csv(args.csv, rows)
         written.append(args.csv)
     if args.json:
-        with replacing(args.json, 'w') as file:
-            json.dump(rows, file, indent=1)
-            file.write('\n')
+        write_json(args.json, rows)
         written.append(args.json)
     if args.render:
         # Matplotlib is slow to import, and not needed by all commands.

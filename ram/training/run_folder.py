@@ -13,7 +13,7 @@ import numpy
 
 from ram.config import Config
 from ram.errors import RamError
-from ram.files import replacing, sweep
+from ram.files import replacing, sweep, write_json
 from ram.training.distributed import SingleProcess
 
 LOCK = '.lock'
@@ -59,8 +59,7 @@ def write_versions(out: str, device: chainer.backend.Device,
         except (OSError, ValueError, AttributeError, TypeError):
             # The record of the start is lost; this one takes its place.
             entry = dict(entry, resumed=[resumed])
-    with replacing(path, 'w') as file:
-        json.dump(entry, file, indent=2)
+    write_json(path, entry)
 
 
 def write_config(out: str, config: Config) -> None:

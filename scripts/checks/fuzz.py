@@ -27,7 +27,7 @@ import traceback
 from fuzz_targets import CANARY, TARGETS, altered
 
 import ram.compat  # noqa: F401
-from ram.files import replacing
+from ram.files import write_json
 
 SECONDS, MEGABYTES = 10, 300
 
@@ -160,8 +160,7 @@ def main():
         for key, count in result['findings'].items():
             print(f'  {count} times {key}')
     if args.json:
-        with replacing(args.json, 'w') as file:
-            json.dump(results, file, indent=2)
+        write_json(args.json, results)
     found = any(result['findings'] for result in results)
     print(f'findings: {findings}' if found else 'no findings')
     return 1 if found else 0

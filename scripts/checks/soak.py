@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from ram.files import replacing
+from ram.files import write_json
 
 LIMIT = 20  # MB
 
@@ -137,8 +137,7 @@ def main():
         sys.exit(f'soak: the training ended with status {status}')
     report = check_samples(samples)
     if args.json:
-        with replacing(args.json, 'w') as file:
-            json.dump(report, file, indent=2)
+        write_json(args.json, report)
         print(f'written: {args.json}')
     before, after = report['memory_mb']
     print(f'{report["minutes"]:.0f} min, {report["epochs"]} epochs: '

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 import os
 from typing import Iterable
 
@@ -18,7 +17,7 @@ from ram.checkpoint import (
 from ram.config import load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation.evaluate import evaluation_streams, predict
-from ram.files import replacing
+from ram.files import write_json
 from reproduction.records import read_records
 from reproduction.runs import Run
 
@@ -51,9 +50,7 @@ def export(names: Iterable[str], args: argparse.Namespace) -> None:
             'epoch', 'command', 'commit')}
         card.update(sha256=digest, mantissa_bits=bits,
                     config=config.as_dict())
-        with replacing(path[:-4] + '.json', 'w') as file:
-            json.dump(card, file, indent=1)
-            file.write('\n')
+        write_json(path[:-4] + '.json', card)
         print(f'written: {path} ({os.path.getsize(path) / 1e6:.1f} MB), '
               f'pretrained:{name}, {record["error"]:.2f} %')
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 from ram.checkpoint import load_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
-from ram.files import replacing
+from ram.files import write_json
 from reproduction import rows
 from reproduction.records import commit
 
@@ -161,9 +161,7 @@ class Run:
             'curve': [entry.get('validation/main/error')
                       for entry in entries]}
         os.makedirs(rows.RESULTS, exist_ok=True)
-        with replacing(self.record, 'w') as file:
-            json.dump(record, file, indent=1)
-            file.write('\n')
+        write_json(self.record, record)
 
 
 def evaluate(checkpoint: str, args: argparse.Namespace,
