@@ -57,7 +57,7 @@ OURS = Study(10, {
     'batch 128, rate 0.001': ['training.batch_size=128',
                               'training.learning_rate=0.001'],
 })
-THE_PAPERS = Study(20, {
+THE_PAPERS = Study(10, {
     'as it is': [],
     'LSTM core': ['model.core=lstm'],
     'location network with a hidden layer and tanh': [
