@@ -12,6 +12,7 @@ last third shows whether it became slower.
 """
 import argparse
 import json
+import math
 import os
 import signal
 import statistics
@@ -57,12 +58,13 @@ def epochs(out):
 def watch(process, out, minutes, every):
     """Samples (seconds, epochs, MB, files, processor's seconds) till the end.
 
-    The epochs are those since the start of the process.
+    The epochs are those since the start of the process, the minutes those
+    since the end of the second.
     """
     start, before = time.monotonic(), epochs(out)
-    samples = []
+    samples, steady = [], math.inf
     while process.poll() is None and (
-            time.monotonic() - start < 60 * minutes):
+            time.monotonic() - steady < 60 * minutes):
         time.sleep(every)
         try:
             sample = (time.monotonic() - start, epochs(out) - before,
@@ -70,6 +72,8 @@ def watch(process, out, minutes, every):
                       processor(process.pid))
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             break
+        if sample[1] >= 2:
+            steady = min(steady, time.monotonic())
         if sample[2]:
             samples.append(sample)
             print(f'{sample[0] / 60:6.1f} min  epoch {sample[1]:4}  '
@@ -120,7 +124,8 @@ def main():
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='run folder; a run in it is resumed')
-    parser.add_argument('--minutes', type=float, default=60, metavar='M')
+    parser.add_argument('--minutes', type=float, default=60, metavar='M',
+                        help='after the second epoch (default: 60)')
     parser.add_argument('--every', type=float, default=10, metavar='SECONDS')
     parser.add_argument('--data-root', metavar='DIR')
     parser.add_argument('--seed', default='1', metavar='N')
