@@ -20,6 +20,7 @@ from typing import Dict, List, NamedTuple
 
 from make_media import fill
 
+from ram.commands.arguments import positive
 from ram.config import RUN_OPTIONS, differences, load_config
 from ram.errors import RamError
 from ram.files import write_json
@@ -82,6 +83,10 @@ def base_of(args):
     return os.path.join(TOP, 'configs', 'paper', f'{args.row}.yaml')
 
 
+def config_of(args, changes, seed):
+    return load_config(base_of(args), overrides(args, changes, seed))
+
+
 def folder_of(args, changes, seed):
     """A run folder's name says what was changed."""
     parts = [c.split('.', 1)[1] for c in changes + args.set]
@@ -110,10 +115,10 @@ def is_finished(folder, wanted):
         RamError: Where one of another configuration is.
 
     """
-    if not os.path.exists(os.path.join(folder, 'log')):
+    if not os.path.exists(os.path.join(folder, 'config.yaml')):
         return False
     run = read_run(folder)
-    if run.log[-1]['epoch'] < wanted.training.epochs:
+    if not run.log or run.log[-1]['epoch'] < wanted.training.epochs:
         return False
     for key, was, now in differences(run.config, wanted, RUN_OPTIONS):
         raise RamError(f'{folder}: trained with {key} {was}, not {now}; move '
@@ -131,11 +136,10 @@ def train(args, name, seed):
     """
     changes = STUDIES[args.row].changes[name]
     folder = folder_of(args, changes, seed)
-    options = overrides(args, changes, seed)
-    if not is_finished(folder, load_config(base_of(args), options)):
+    if not is_finished(folder, config_of(args, changes, seed)):
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         command = ['train', base_of(args), '--out', folder, '--resume', '--device',
-                   args.device, '--set', *options]
+                   args.device, '--set', *overrides(args, changes, seed)]
         if args.data_root:
             command += ['--data-root', args.data_root]
         with open(folder + '.log', 'a') as log:
@@ -149,8 +153,8 @@ def train(args, name, seed):
 
 def make_record(args):
     """Least validation errors of all trainings."""
-    study, rows = STUDIES[args.row], []
-    for name, changes in study.changes.items():
+    rows = []
+    for name, changes in STUDIES[args.row].changes.items():
         errors = [least_error(folder_of(args, changes, seed))
                   for seed in seeds_of(args)]
         rows.append({
@@ -158,9 +162,8 @@ def make_record(args):
             'mean': statistics.mean(errors),
             'standard_error': statistics.stdev(errors) / len(errors) ** 0.5
             if len(errors) > 1 else None})
-    epochs = load_config(base_of(args), overrides(
-        args, [], args.seeds)).training.epochs
-    return {'row': args.row, 'epochs': epochs, 'set': args.set,
+    return {'row': args.row, 'set': args.set,
+            'epochs': config_of(args, [], 1).training.epochs,
             'seeds': seeds_of(args), 'rows': rows}
 
 
@@ -181,7 +184,7 @@ def main():
     parser.add_argument('row', metavar='ROW', nargs='?', choices=STUDIES,
                         default='cluttered-4',
                         help='cluttered-4 (default) or mnist-faithful')
-    parser.add_argument('--seeds', type=int, default=3, metavar='N',
+    parser.add_argument('--seeds', type=positive, default=3, metavar='N',
                         help='seeds 1 to N (default: 3)')
     parser.add_argument('--data-root', metavar='DIR',
                         help='folder that holds mnist/')

@@ -33,6 +33,7 @@ from reproduction.records import (
 )
 from reproduction.runs import Run
 
+from ram.commands.arguments import positive
 from ram.errors import RamError
 
 
@@ -167,7 +168,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('rows', nargs='*', metavar='ROW',
                         help='names of configs/paper/ROW.yaml, or all')
-    parser.add_argument('--seeds', type=int, default=1, metavar='N',
+    parser.add_argument('--seeds', type=positive, default=1, metavar='N',
                         help='seeds 1 to N of each row (default: 1)')
     parser.add_argument('--jobs', type=int, default=2, metavar='J',
                         help='trainings side by side (default: 2)')

@@ -1,10 +1,13 @@
 """The figures of the table."""
 
+import os
+
 import matplotlib
 
 matplotlib.use('Agg')
 from matplotlib import pyplot, ticker  # noqa: E402
 
+from ram.config import load_config  # noqa: E402
 from ram.files import replacing  # noqa: E402
 from reproduction import rows as table  # noqa: E402
 from reproduction.records import read_records, summarize  # noqa: E402
@@ -85,11 +88,14 @@ def _draw_claim(axis, rows):
             [[o.error - o.low for o in ours],
              [o.high - o.error for o in ours]],
             fmt='o-', color=OURS, capsize=3, label='RAM, here')
+    if 'random' in rows:
+        glimpses = load_config(os.path.join(
+            table.CONFIGS, f'{rows["random"].name}.yaml')).model.glimpses
     if 'random' in rows and rows['random'].paper is not None:
-        axis.plot(8, rows['random'].paper, '^', color=PAPER, mfc='white',
+        axis.plot(glimpses, rows['random'].paper, '^', color=PAPER, mfc='white',
                   label='random glimpses, paper')
     if 'random' in found:
-        axis.plot(8, found['random'].error, '^', color=RANDOM,
+        axis.plot(glimpses, found['random'].error, '^', color=RANDOM,
                   label='random glimpses, here')
     axis.axhline(rows['conv'].paper, color=PAPER, linestyle=':',
                  label='convolutional, paper')

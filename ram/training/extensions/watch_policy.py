@@ -20,8 +20,9 @@ class WatchPolicy(extension.Extension):
     """Warns once if the policy leaves the image or ignores it.
 
     A network with such a policy may still have a low error, so the error does
-    not show it. The locations are those that the log has as
-    ``location/outside``, and the mean paths over the first validation images.
+    not show it. It reads the share outside of the epoch's last batch (engine
+    ``device``: of the epoch), and the mean paths of the first validation
+    images.
 
     Args:
         model: The network that is measured.
