@@ -285,10 +285,13 @@ def _find_problem(model):
         name = type(part).__name__
         if getattr(links, name, None) is not type(part):
             return f'{name} is not built in'
-    # Rounding may move a crop by a pixel once, not twice.
-    if not any(_same_gradient(model, seed) for seed in range(2)):
-        return 'ram/links, ram/models or ram/losses compute something else'
-    return None
+    try:
+        # Rounding may move a crop by a pixel once, not twice.
+        same = any(_same_gradient(model, seed) for seed in range(2))
+    except Exception as error:  # a built-in Link with other layers
+        return f'it does not fit this network ({type(error).__name__}: {error})'
+    return (None if same else
+            'ram/links, ram/models or ram/losses compute something else')
 
 
 def _same_gradient(model, seed):

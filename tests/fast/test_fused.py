@@ -268,6 +268,28 @@ def test_fused_problem_finds_other_classes():
     assert fused_problem(network) == 'FullyConnected takes no glimpses'
 
 
+def test_fused_problem_finds_a_new_core(monkeypatch):
+    class GRUCore(chainer.Chain):
+        def __init__(self):
+            super().__init__()
+            self.units = 256
+            with self.init_scope():
+                self.gates = chainer.links.StatelessGRU(256, 256)
+
+        def initial_state(self, batch):
+            return chainer.Variable(numpy.zeros((batch, 256), 'f')),
+
+        def forward(self, state, g):
+            return self.gates(state[0], g),
+
+    monkeypatch.setattr(links, 'GRUCore', GRUCore, raising=False)
+    model = build_network(make_config(), numpy.random.default_rng(0))
+    del model.core
+    with model.init_scope():
+        model.core = GRUCore()
+    assert 'does not fit this network' in fused_problem(model)
+
+
 @pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'reward',
                                     'class weights', 'detach'])
 def test_fused_problem_finds_edited_code(monkeypatch, edited):
