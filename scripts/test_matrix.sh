@@ -49,7 +49,7 @@ for version in 3.9 3.10 3.11 3.12 3.13; do
         fi
         result=passed
         PYTHON=$python RAM_VENV=$matrix/$name PIP_CONSTRAINT=$constraint \
-            bash scripts/test.sh --no-cov "$@" >"$matrix/$name.log" 2>&1 ||
+            bash scripts/test.sh "$@" >"$matrix/$name.log" 2>&1 ||
             { result=FAILED; status=1; }
         versions=$("$matrix/$name/bin/python" -c \
             'import matplotlib, numpy; print(numpy.__version__, matplotlib.__version__)' \

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -342,13 +343,20 @@ def test_problems_are_told_all_at_once(at, tmp_path, capsys):
     ('data preview @/c.yaml --out seen.png', 2000)])
 def test_a_full_disk_is_one_line(command, limit, at):
     """No file may grow beyond the limit: each kind meets it somewhere."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'ram'] + at(command.split()),
-        capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=TOP),
-        preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (limit, limit)))
-    lines = done.stderr.strip().split('\n')
-    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    read, write = os.pipe()
+
+    def run():
+        sys.stdout, sys.stderr = open(os.devnull, 'w'), open(write, 'w')
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        sys.exit(main(at(command.split())))
+
+    process = multiprocessing.get_context('fork').Process(target=run)
+    process.start()
+    os.close(write)
+    with open(read) as printed:
+        lines = printed.read().strip().split('\n')
+    process.join()
+    assert process.exitcode == 2 and len(lines) == 1, lines
     assert lines[0].startswith('ram: ') and 'cannot be written' in lines[0]
     for folder, _, names in os.walk('.'):
         for name in names:

@@ -88,9 +88,9 @@ def test_rows_are_trained_once_and_in_their_order(reproduce, capsys):
 
 def test_runs_side_by_side_have_a_thread_each(reproduce, capsys, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '2')
-    assert reproduce('toy', 'broken', '--seeds', '3', '--jobs', '8') == 1
+    assert reproduce('toy', 'broken', '--seeds', '2', '--jobs', '8') == 1
     lines = capsys.readouterr().out.split('\n')
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         found = record(reproduce, f'toy-{seed}')
         assert found['versions']['threads'] == '1'
         assert found['device'] == '@numpy' and found['tf32'] is False
@@ -98,8 +98,7 @@ def test_runs_side_by_side_have_a_thread_each(reproduce, capsys, monkeypatch):
         assert sum(line.startswith(f'toy-{seed}: test error')
                    for line in lines) == 1
     # The progress of all is shown together.
-    assert any([line[:5] for line in lines[i:i + 3]] == ['toy-1', 'toy-2',
-                                                         'toy-3']
+    assert any([line[:5] for line in lines[i:i + 2]] == ['toy-1', 'toy-2']
                for i in range(len(lines)))
 
 

@@ -34,15 +34,23 @@ def make(training=None, **model):
     return build_ram(config, make_streams(0)['weights']), config
 
 
-def draw(model, config):
-    """All figures, by name."""
-    seen, = trajectories(model, IMAGES, LABELS, [2],
-                         evaluation_streams(config.data, 'test'))
-    return {'sensor': draw_sensor(model, IMAGES[0], AT),
-            'glimpse': draw_glimpse_network(model, IMAGES[0], AT),
-            'network': draw_unrolled(model, seen),
-            'gradients': draw_gradients(model, gradient_map(
-                model, IMAGES, LABELS, make_streams(0)))}
+def draw(name, model, config):
+    """One of the figures."""
+    if name == 'sensor':
+        return draw_sensor(model, IMAGES[0], AT)
+    if name == 'glimpse':
+        return draw_glimpse_network(model, IMAGES[0], AT)
+    if name == 'network':
+        return draw_unrolled(model, *trajectories(
+            model, IMAGES, LABELS, [2],
+            evaluation_streams(config.data, 'test')))
+    return draw_gradients(model, gradient_map(
+        model, IMAGES, LABELS, make_streams(0)))
+
+
+def draw_all(model, config):
+    return {name: draw(name, model, config)
+            for name in ('sensor', 'glimpse', 'network', 'gradients')}
 
 
 def words_of(ax):
@@ -66,7 +74,7 @@ def words_of(ax):
     ({'glimpses': 6}, 'network', 'glimpse 2', 'glimpse 6'),
     ({'std': 0.3}, 'gradients', 'l ~ N(μ, 0.1²)', 'l ~ N(μ, 0.3²)')])
 def test_figures_show_the_sizes_of_the_network(changed, name, before, after):
-    old, new = (words_of(draw(*make(**model))[name])
+    old, new = (words_of(draw(name, *make(**model)))
                 for model in ({}, changed))
     assert before in old and after not in old
     assert after in new and (before not in new or changed == {'glimpses': 6})
@@ -82,12 +90,12 @@ def test_sizes_are_those_of_the_links():
 
 
 def test_unrolled_shows_the_number_of_classes():
-    assert '7 classes' in words_of(draw(*make())['network'])
+    assert '7 classes' in words_of(draw('network', *make()))
 
 
 @pytest.mark.parametrize('glimpses', [2, 4, 5, 9])
 def test_unrolled_shows_the_first_and_last_glimpses(glimpses):
-    ax = draw(*make(glimpses=glimpses))['network']
+    ax = draw('network', *make(glimpses=glimpses))
     shown = [int(w.split()[1]) for w in words_of(ax) if w[:8] == 'glimpse '
              and w.split()[1].isdigit()]
     assert shown == ([*range(1, glimpses + 1)] if glimpses < 5
@@ -127,16 +135,16 @@ def test_gradients_are_those_of_the_map():
     # Each colour once in the legend. Cross-entropy: to action network, core
     # and glimpse network; the two others stop at a barrier of two strokes
     # before the core, which the legend explains.
-    assert gradients(draw(*make())['gradients']) == ([2, 2, 4], [2, 2, 2])
+    assert gradients(draw('gradients', *make())) == ([2, 2, 4], [2, 2, 2])
     model, config = make({'reinforce_reaches_core': True})
-    assert gradients(draw(model, config)['gradients']) == ([2, 4, 4], [2, 2])
+    assert gradients(draw('gradients', model, config)) == ([2, 4, 4], [2, 2])
 
 
 @pytest.mark.parametrize('model', [
     {}, {'glimpses': 6, 'scales': 3, 'glimpse_size': 12},
     {'scales': 1, 'core': 'rnn', 'location_units': 0}])
 def test_save_figure_writes_small_files_with_a_border(tmp_path, model):
-    for name, ax in draw(*make(**model)).items():
+    for name, ax in draw_all(*make(**model)).items():
         path = str(tmp_path / f'{name}.png')
         save_figure(path, ax)
         assert os.path.getsize(path) < 200_000
@@ -149,7 +157,7 @@ def test_save_figure_writes_small_files_with_a_border(tmp_path, model):
 
 
 def test_figures_have_no_overlapping_texts():
-    for name, ax in draw(*make(glimpses=6, core_units=1024,
+    for name, ax in draw_all(*make(glimpses=6, core_units=1024,
                                glimpse_units=1024, what_units=1024,
                                where_units=1024)).items():
         ax.figure.canvas.draw()
