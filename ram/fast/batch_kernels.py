@@ -109,13 +109,6 @@ __device__ REAL interpolate(const unsigned char* plane, int height, int width,
 
 extern "C" {
 
-__global__ void philox_blocks(int count, const unsigned* key, unsigned* c)
-{
-    int i = INDEX;
-    if (i >= count) return;
-    philox(c + 4 * (long long)i, key[2 * i], key[2 * i + 1]);
-}
-
 // A thread for four numbers of one of three draws, see Draw.
 __global__ void sample(int count, const long long* counter,
                        const unsigned* key, const REAL* scales,
@@ -213,18 +206,6 @@ __global__ void compose_canvases(int count, const unsigned char* source,
 
 }
 '''
-
-
-def philox(counters: Array, keys: Array) -> None:
-    """Replaces counters by their Philox blocks.
-
-    Args:
-        counters: (N, 4) uint32.
-        keys: (N, 2) uint32.
-
-    """
-    launch(SOURCE, 'philox_blocks', len(counters), numpy.dtype('f'), keys,
-           counters)
 
 
 def blocks(size: int) -> int:
