@@ -33,7 +33,7 @@ a first hour:
   ram inspect runs/quick/best.npz --out inspected      the policy on one page
   ram data preview configs/cluttered.yaml --out seen.png
   ram evaluate pretrained:mnist-6                      a trained network
-  ram pretrained                                       all of these
+  ram pretrained                                       the trained networks
   ram predict pretrained:mnist-6 digit.png             an image of your own
 
 `ram COMMAND --help` shows examples of each.

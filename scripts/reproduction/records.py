@@ -108,7 +108,7 @@ def _measured(row, records):
     found = summarize(records)
     better = row.paper is not None and found.error <= row.paper
     z = '' if row.paper is None else (
-        f'{z_score(found.error, records[0]["n"], row.paper):.1f}')
+        f'{z_score(found.error, records[0]["n"], row.paper):.2f}')
     sampled = [r['sampled']['error'] for r in records if 'sampled' in r]
     draws = next((r['canvas_errors'] for r in records
                   if r.get('canvas_errors')), None)

@@ -177,7 +177,7 @@ def test_table_shows_the_records(reproduce):
     # z: 0.40 and 0.50 of 1000 each, pooled 0.45.
     z = -0.1 / math.sqrt(0.45 * 0.55 * 2 / 1000)
     assert (f'| 50.00 | 60.00 | **40.00** | [{low:.2f}, {high:.2f}] | '
-            f'{z:.1f} |  |  | 1 | 5 | 3 | `toy` |') in lines[2]
+            f'{z:.2f} |  |  | 1 | 5 | 3 | `toy` |') in lines[2]
     # Standard deviation 1, of three.
     assert (f'| 100.00 |  | **3.00** | ± {1 / math.sqrt(3):.2f} |'
             in lines[3])
