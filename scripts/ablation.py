@@ -88,7 +88,7 @@ def config_of(args, changes, seed):
 
 def folder_of(args, changes, seed):
     """A run folder's name says what was changed."""
-    parts = [c.split('.', 1)[1] for c in changes + args.set]
+    parts = [c.partition('.')[2] for c in changes + args.set]
     return os.path.join(args.runs, args.row,
                         '-'.join(parts + [f'seed={seed}']))
 
@@ -187,7 +187,7 @@ def main():
                         help='seeds 1 to N (default: 3)')
     parser.add_argument('--data-root', metavar='DIR',
                         help='folder that holds mnist/')
-    parser.add_argument('--jobs', type=int, default=1, metavar='J',
+    parser.add_argument('--jobs', type=positive, default=1, metavar='J',
                         help='trainings side by side (default: 1)')
     parser.add_argument('--device', default='@numpy', metavar='D',
                         help='default: %(default)s')

@@ -320,6 +320,10 @@ def main():
                  else SINGLE_PROCESS)
         configs = {os.path.splitext(os.path.basename(path))[0]:
                    load_config(path, args.set) for path in args.configs}
+        for name, config in configs.items():
+            if config.data.is_game:
+                raise RamError(f'{name}: a game is not measured; name '
+                               'configurations of images')
         report = {'versions': versions(device), 'rows': {
             name: compare(name, config, device, args, ranks)
             for name, config in configs.items()}}

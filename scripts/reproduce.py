@@ -170,7 +170,7 @@ def main() -> int:
                         help='names of configs/paper/ROW.yaml, or all')
     parser.add_argument('--seeds', type=positive, default=1, metavar='N',
                         help='seeds 1 to N of each row (default: 1)')
-    parser.add_argument('--jobs', type=int, default=2, metavar='J',
+    parser.add_argument('--jobs', type=positive, default=2, metavar='J',
                         help='trainings side by side (default: 2)')
     parser.add_argument('--device', default='@numpy', metavar='D')
     parser.add_argument('--data-root', metavar='DIR',

@@ -15,7 +15,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPU = chainer.get_device('@numpy')
 
 
-def make_config(training=None, model=None, **data):
+def make_config(training=None, model=None, every=1, **data):
     """A small network on a few synthetic digits."""
     return config_from_dict({
         'data': {'name': 'synthetic', 'train_images': 300, 'validation': 100,
@@ -23,7 +23,8 @@ def make_config(training=None, model=None, **data):
         'model': {'glimpses': 3, 'core_units': 16, 'glimpse_units': 16,
                   'what_units': 16, 'where_units': 8, 'location_units': 8,
                   **(model or {})},
-        'training': {'epochs': 3, 'batch_size': 32, **(training or {})}},
+        'training': {'epochs': 3, 'batch_size': 32, **(training or {})},
+        'evaluation': {'every': every}},
         'test')
 
 

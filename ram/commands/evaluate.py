@@ -120,7 +120,7 @@ def _print_confusion(result, names):
                                 result.error_by_class):
         print(name.ljust(max(map(len, names)))
               + ''.join(f'{count:{width}d}' for count in row)
-              + (f'{error:8.2f} %' if row.any() else '         –'))
+              + (f'{error:8.2f} %' if row.any() else '         -'))
 
 
 def _progress(samples):

@@ -3,6 +3,7 @@ images."""
 
 import argparse
 import os
+from typing import List, Optional
 
 import numpy
 
@@ -44,11 +45,12 @@ def evaluate(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
         print(f'written: {args.json}')
 
 
-def _play(loaded: arguments.Loaded, indices=slice(None)) -> Played:
+def _play(loaded: arguments.Loaded,
+          indices: Optional[List[int]] = None) -> Played:
     """Games as `ram evaluate` plays them, greedily."""
     model, config, *_ = loaded.checkpoint
-    return play(model, loaded.canvases.images[indices], loaded.streams(),
-                batch_size=config.evaluation.batch_size)
+    return play(model, loaded.canvases.images, loaded.streams(),
+                batch_size=config.evaluation.batch_size, indices=indices)
 
 
 def render(args: argparse.Namespace, loaded: arguments.Loaded) -> None:

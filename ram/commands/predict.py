@@ -46,10 +46,12 @@ def run(args: argparse.Namespace) -> None:
     model = api.Model(args.checkpoint, args.device)
     paths = [path for name in args.images for path in _files(name)]
     result = model.predict(_read(paths, model.config.data))
+    # A name may hold bytes that are no text.
+    names = [os.fsencode(path).decode('utf-8', 'replace') for path in paths]
     rows = list(prediction_rows(
-        paths, result.probabilities[:, -1], result.locations,
+        names, result.probabilities[:, -1], result.locations,
         model.class_names))
-    width = max(map(len, paths))
+    width = max(map(len, names))
     for row in rows:
         way = ' '.join(f'({x:.0f},{y:.0f})' for x, y in row['locations'])
         print(f'{row["image"]:{width}}  {row["prediction"]}  '
@@ -66,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
         from ram.visualizations import save_trajectories
         save_trajectories(
             args.render,
-            [result.trajectory(i)._replace(name=os.path.basename(path))
-             for i, path in enumerate(paths)],
+            [result.trajectory(i)._replace(name=os.path.basename(name))
+             for i, name in enumerate(names)],
             model.patch_sizes, model.config.data.class_names)
         written.append(args.render)
     if written:

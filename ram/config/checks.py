@@ -21,15 +21,16 @@ def contradictions(config: Config) -> Iterator[Problem]:
 
 def _of_model(model, data, parameters):
     height, width = data.canvas_size
-    if parameters > MAX_WEIGHTS:
-        yield 'model', ('model.network', 'model.units', 'model.what_units',
-                        'model.where_units', 'model.glimpse_units',
-                        'model.core_units', 'model.location_units'), (
-            f'{parameters} weights are more than the {MAX_WEIGHTS} that '
-            'a network may have; make its layers narrower')
     frame = ('data.canvas', 'data.image_size', 'data.variant')
     glimpse = ('model.glimpse_size', 'model.scales', 'model.scale_factor')
-
+    if parameters > MAX_WEIGHTS:
+        yield 'model', (
+            'model.network', 'model.units', 'model.what_units',
+            'model.where_units', 'model.glimpse_units', 'model.core_units',
+            'model.location_units', 'data.channels', 'data.classes',
+            *glimpse, *frame), (
+            f'{parameters} weights are more than the {MAX_WEIGHTS} that '
+            'a network may have; make its layers narrower')
     if model.scales > 1 and model.scale_factor < 2:
         yield 'model.scale_factor', glimpse, (
             f'{model.scales} scales with factor {model.scale_factor} would '
@@ -113,12 +114,15 @@ def _of_source(data):
     if data.name == 'folder' and data.channels not in (1, 3):
         yield 'data.channels', ('data.name', 'data.channels'), (
             'images of a folder are grey or coloured; use 1 or 3')
-    if (data.class_names is not None
-            and len(set(data.class_names)) != data.classes):
+    names = data.class_names or ()
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        yield 'data.class_names', ('data.class_names',), (
+            f'{twice[0]} stands there twice; each class needs its own name')
+    elif names and len(names) != data.classes:
         yield 'data.classes', ('data.classes', 'data.class_names'), (
-            f'{data.classes} classes, but {len(set(data.class_names))} '
-            f'different names of them ({", ".join(data.class_names):.60}); '
-            f'set it to {len(set(data.class_names))}')
+            f'{data.classes} classes, but {len(names)} names of them '
+            f'({", ".join(names):.60}); set it to {len(names)}')
     if data.name == 'synthetic':
         if (data.image_size, data.channels, data.classes) != ((28, 28), 1, 10):
             yield 'data.name', ('data.name', 'data.image_size',
@@ -160,6 +164,11 @@ def _of_game(config):
         yield 'data.classes', ('data.name', 'data.channels', 'data.classes'), (
             'catch has one channel and three actions; set channels to 1 and '
             'classes to 3')
+    if (config.evaluation.policy, config.evaluation.samples) != ('mean', 1):
+        yield 'evaluation.policy', ('data.name', 'evaluation.policy',
+                                    'evaluation.samples'), (
+            'a game is played both greedily and sampled; remove policy and '
+            'samples')
     for key, plain in (('variant', 'original'), ('warp', 0), ('shift', 0)):
         if getattr(data, key) != plain:
             yield f'data.{key}', ('data.name', f'data.{key}'), (

@@ -96,9 +96,10 @@ def _read_file(path, problems, above=()):
         if not isinstance(base, str):
             raise RamError(f'{path}: extends: must name one file, not '
                            f'{base!r:.40}')
-        values, origins = _read_file(
-            os.path.join(os.path.dirname(path), base), problems,
-            above + (path,))
+        file = os.path.join(os.path.dirname(path), base)
+        if not os.path.exists(file) and find_config(base) != base:
+            file = find_config(base)
+        values, origins = _read_file(file, problems, above + (path,))
     own = _flatten(tree, path, problems)
     values.update(own)
     origins.update(dict.fromkeys(own, path))

@@ -112,6 +112,10 @@ class DataConfig(_Section):
         'games; npz, and folder without a test folder: a sixth)'))
     validation: Count = _key(5000, (
         'the last so many training images select the best epoch'))
+    split_count: Optional[Count] = _key(None, (
+        'npz, folder: number of images, as the run records it; if they are '
+        'split at random, another number is refused: the split would be '
+        'another; null: any'))
     seed: Seed = _key(2014, (
         'seed of validation and test canvases and first locations, of '
         'synthetic digits, and of the split of an npz file or a folder; not '
@@ -283,9 +287,10 @@ class EvaluationConfig(_Section):
         'and after the last one'))
     batch_size: Count = _key(500, 'images evaluated at a time')
     policy: Literal['mean', 'sample'] = _key(
-        'mean', "follow the policy's mean, or sample it")
+        'mean', "ram evaluate: follow the policy's mean, as the validation "
+        'in training does, or sample it')
     samples: int = _key(1, (
-        'paths per image, whose class probabilities are averaged'), ge=1,
+        'ram evaluate: paths per image, whose class probabilities are averaged'), ge=1,
         le=1000)
 
 

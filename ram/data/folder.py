@@ -4,6 +4,7 @@ The folder holds the classes, or ``train/`` and ``test/`` which hold them.
 """
 
 import os
+import re
 import warnings
 from typing import List, Tuple
 
@@ -21,6 +22,7 @@ _KINDS = 'PNG, JPEG, TIFF or BMP'
 # What operating systems put into folders, beside hidden files; lower case.
 _NOT_IMAGES = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx',
                '@eadir', '$recycle.bin', 'system volume information')
+_ORIENTATION = 0x0112  # EXIF tag
 PIXELS = 2 ** 26  # of one file
 BYTES = 2 ** 31  # of all images
 _REPORTED = 10  # problems, at most
@@ -232,8 +234,8 @@ def _check_header(image, path, data):
 
 
 def _has_16_bits(image):
-    """Whether 16 bits a channel are stored: Pillow's raw mode says so."""
-    return any(';16' in str(tile[3]) for tile in image.tile)
+    """Whether a channel has 16 bits without sign: Pillow's raw mode says so."""
+    return any(re.search(r';16(?!B?S)', str(tile[3])) for tile in image.tile)
 
 
 def _fit_deep(image, path, data, has_16_bits):
@@ -271,7 +273,10 @@ def _fit(image, path, data):
 
 def _misfit(image, path, data):
     height, width = data.image_size
+    found = image.height, image.width
+    if image.getexif().get(_ORIENTATION, 1) > 4:  # it lies on its side
+        found = found[::-1]
     return RamError(
-        f'{path}: is {image.height}x{image.width} pixels, not '
+        f'{path}: is {found[0]}x{found[1]} pixels, not '
         f'{height}x{width}; set data.resize: true, or, if all are alike, '
-        f'data.image_size to [{image.height}, {image.width}]')
+        f'data.image_size to [{found[0]}, {found[1]}]')

@@ -80,8 +80,9 @@ def load_data(config: Config, root: Optional[str] = None
         root: Data root; wins over ``data.root``.
 
     Returns:
-        The configuration with the names of the classes and the range of the
-        stored values, as far as the images say them, and the images.
+        The configuration with the number of the images, the names of the
+        classes and the range of the stored values, as far as the images say
+        them, and the images.
 
     Raises:
         RamError: See :func:`load_splits`.
@@ -117,6 +118,9 @@ def _load(data, root):
     (train, test), names = _read(data, root, origin)
     if names:
         data = data.model_copy(update={'class_names': names})
+    if data.name in ('npz', 'folder'):
+        data = data.model_copy(update={
+            'split_count': len(train.labels) + len(test.labels)})
     if not data.is_game:
         train, test = _relabel(train, data), _relabel(test, data)
         check_images(train, test, data, origin)
@@ -205,6 +209,12 @@ def _split_at_random(parts, data, origin):
     if len(parts) > 1:
         return parts
     (images, labels), = parts
+    if data.split_count not in (None, len(labels)):
+        raise RamError(
+            f'{origin}: data.split_count: {len(labels)} images, but '
+            f'{data.split_count} were split when the network was trained; '
+            'now it would be tested on images that trained it; restore the '
+            'files, or remove data.split_count and train anew')
     test = data.test_images or max(len(labels) // 6, 1)
     if test >= len(labels):
         raise RamError(f'{origin}: data.test_images: {test} of '

@@ -245,6 +245,8 @@ def trajectories(model: RAM, images: numpy.ndarray, labels: numpy.ndarray,
         indices: The images to show.
 
     """
+    if not indices:
+        return []
     first, noise = model.sample_noise(streams, len(images), mean=True)
     to_cpu, send = chainer.get_device('@numpy').send, model.device.send
     # Chosen on the CPU: CuPy would compile a kernel that does.

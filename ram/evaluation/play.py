@@ -1,7 +1,7 @@
 """Games of a player, and the share of balls that it catches."""
 
 import time
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 import chainer
 import chainer.functions as F
@@ -51,7 +51,8 @@ class GameEvaluation(NamedTuple):
 
 def play(model: Player, starts: numpy.ndarray, streams: Streams,
          policy: str = 'mean', batch_size: int = 500,
-         progress: Optional[Callable[[int, int], None]] = None) -> Played:
+         progress: Optional[Callable[[int, int], None]] = None,
+         indices: Optional[Sequence[int]] = None) -> Played:
     """Plays games to their end.
 
     Args:
@@ -64,10 +65,14 @@ def play(model: Player, starts: numpy.ndarray, streams: Streams,
         batch_size: Games at a time.
         progress: Called after each batch with the number of games played and
             of all.
+        indices: Of the games to play, as they are among all; all if left out.
 
     """
     first, noise = model.sample_noise(streams, len(starts),
                                       mean=policy == 'mean')
+    if indices is not None:
+        starts, first, noise = (starts[indices], first[indices],
+                                noise[:, indices])
     parts = []
     for i in range(0, len(starts), batch_size):
         part = slice(i, i + batch_size)

@@ -82,8 +82,10 @@ def build_trainer(config: Config, splits: Splits, out: str,
 
     """
     streams = make_streams(config.training.seed, ranks.rank)
+    snapshot = Snapshot(out, config, streams, ranks)
     model = build_network(config, streams['weights'])
-    if config.training.start_from is not None:
+    # A snapshot has its own weights: the file may be gone.
+    if config.training.start_from is not None and not snapshot.exists():
         load_weights(config.training.start_from, model)
     engine = select_engine(config, model, device)
     chain = _train_chain(model, config, streams, engine, device,
@@ -104,10 +106,9 @@ def build_trainer(config: Config, splits: Splits, out: str,
 
     measured = model if average is None else average.model
     best = SaveBest(measured, config, writes=ranks.rank == 0)
-    snapshot = Snapshot(out, config, streams, ranks)
     trainer = training.Trainer(updater, StopTrigger(
-        config.training.epochs, config.training.early_stopping, best, ranks),
-        out)
+        config.training.epochs, config.training.early_stopping,
+        config.evaluation.every, best, ranks), out)
     # The chain reports, not the one parameter that the optimizer sees.
     trainer.reporter.add_observer('main', chain)
     images, labels, _ = fixed_canvases(config.data, splits, 'validation')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from typing import Any, Dict, List, NamedTuple, Optional
 
 import filelock
@@ -18,7 +19,7 @@ class Run(NamedTuple):
         folder: Its path.
         config: Of the run.
         log: Entries, one an epoch.
-        state: ``training``, ``finished`` or ``stopped``.
+        state: ``training``, ``finished`` (early, too) or ``stopped``.
 
     """
 
@@ -72,19 +73,25 @@ def read_run(folder: str) -> Run:
             raise RamError(f'{path}: cannot be read ({error}); resume the run '
                            'by ram train --resume, which writes it'
                            ) from error
-    state = 'stopped'
+    run = Run(folder, config, log, 'stopped')
     if _is_locked(folder):
-        state = 'training'
-    elif log and log[-1]['epoch'] >= config.training.epochs:
-        state = 'finished'
-    return Run(folder, config, log, state)
+        return run._replace(state='training')
+    last = log[-1]['epoch'] if log else 0
+    patience = config.training.early_stopping
+    if last >= config.training.epochs or (
+            run.best_epoch and patience
+            and last - run.best_epoch >= patience):
+        return run._replace(state='finished')
+    return run
 
 
 def find_runs(folder: str) -> List[Run]:
     """All runs in a folder and below it, sorted by path.
 
+    What cannot be read is named on standard error.
+
     Raises:
-        RamError: Where there is none.
+        RamError: Where there is none that can be read.
 
     """
     found = sorted(path for path, _, names in os.walk(folder)
@@ -92,7 +99,17 @@ def find_runs(folder: str) -> List[Run]:
     if not found:
         raise RamError(f'{folder}: holds no run; name a folder with run '
                        'folders of ram train in it')
-    return [read_run(path) for path in found]
+    runs, problems = [], []
+    for path in found:
+        try:
+            runs.append(read_run(path))
+        except RamError as error:
+            problems += error.problems
+    if not runs:
+        raise RamError(*problems)
+    for problem in problems:
+        print(f'ram: left out: {problem}', file=sys.stderr)
+    return runs
 
 
 def differing_keys(runs: List[Run]) -> List[str]:
@@ -110,7 +127,9 @@ def _is_locked(folder):
     lock = filelock.FileLock(os.path.join(folder, LOCK))
     try:
         lock.acquire(timeout=0)
-    except (filelock.Timeout, OSError):
+    except filelock.Timeout:
         return True
+    except OSError:  # of another user
+        return False
     lock.release()
     return False

@@ -117,7 +117,8 @@ def _run(composed, config, out, device, stream, ranks):
             snapshot.save(trainer)
     files = [path for path in (os.path.join(out, name) for name in FILES)
              if os.path.exists(path)]
-    return Outcome(os.path.join(out, 'best.npz') if best.epoch else None,
+    return Outcome(os.path.join(out, 'best.npz')
+                   if numpy.isfinite(best.error) else None,
                    best.error, best.epoch, files, stop.signal)
 
 
@@ -127,6 +128,7 @@ def _resume(composed, config, out, stream, ranks):
     if not snapshot.exists():
         return None
     warning, changed = snapshot.load(trainer)
+    composed.best.check(out)
     epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
     if ranks.rank == 0:
         if warning:

@@ -11,7 +11,7 @@ import chainer
 import filelock
 import numpy
 
-from ram.config import Config
+from ram.config import RUN_OPTIONS, Config, differences, load_config
 from ram.errors import RamError
 from ram.files import replacing, sweep, write_json
 from ram.training.distributed import SingleProcess
@@ -83,7 +83,8 @@ def prepare_folder(out: str, config: Config,
         ends, in whatever way.
 
     Raises:
-        RamError: Where the folder is in use or cannot be written.
+        RamError: Where the folder is in use, cannot be written, or holds the
+            network of another configuration and no snapshot.
 
     """
     try:
@@ -98,6 +99,10 @@ def prepare_folder(out: str, config: Config,
     if held and 'config.yaml' not in held:
         raise RamError(f'{out}: holds no run; name the folder of one, or '
                        'leave --resume out and name another --out')
+    # Without a snapshot a run starts anew.
+    is_new = not {'snapshot.npz', 'snapshot-before.npz'}.intersection(held)
+    if is_new and 'best.npz' in held:
+        _check_same(out, config)
     lock = filelock.FileLock(os.path.join(out, LOCK))
     try:
         lock.acquire(timeout=0)
@@ -108,7 +113,15 @@ def prepare_folder(out: str, config: Config,
         raise RamError(f'{out}: cannot be written: {error.strerror}; name '
                        'another folder with --out') from error
     sweep(out)
-    # Without a snapshot a run starts anew, whatever an earlier one wrote.
-    if not {'snapshot.npz', 'snapshot-before.npz'}.intersection(held):
+    if is_new:
         write_config(out, config)
     return lock
+
+
+def _check_same(out, config):
+    """Refuses to overwrite the network of another configuration."""
+    saved = load_config(os.path.join(out, 'config.yaml'))
+    for key, old, new in differences(saved, config, RUN_OPTIONS):
+        raise RamError(f'{out}: holds the network of a run with {key} {old}, '
+                       f'not {new}, and no snapshot to resume it; name '
+                       'another folder with --out')

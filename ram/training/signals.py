@@ -16,6 +16,7 @@ class StopTrigger:
     Args:
         epochs: The last epoch.
         patience: Epochs without a better validation error, or None.
+        every: Epochs from one measurement to the next; patience ends there.
         best (ram.training.extensions.save_best.SaveBest): Knows the best
             epoch.
         ranks: The processes that train together.
@@ -25,10 +26,11 @@ class StopTrigger:
 
     """
 
-    def __init__(self, epochs: int, patience: Optional[int], best: Any,
-                 ranks: SingleProcess):
+    def __init__(self, epochs: int, patience: Optional[int], every: int,
+                 best: Any, ranks: SingleProcess):
         self._epochs = epochs
         self._patience = patience
+        self._every = every
         self._best = best
         self._ranks = ranks
         self.signal = 0
@@ -36,6 +38,7 @@ class StopTrigger:
     def __call__(self, trainer: Any) -> bool:
         epoch = trainer.updater.epoch
         patience_exhausted = (self._patience is not None
+                              and epoch % self._every == 0
                               and epoch - self._best.epoch >= self._patience)
         self.signal = max(self._ranks.all_of(self.signal))
         return (epoch >= self._epochs or patience_exhausted

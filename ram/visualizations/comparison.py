@@ -29,7 +29,8 @@ def draw_comparison(errors: Dict[str, Dict[int, float]]) -> Axes:
         best, least = min(points, key=lambda point: point[1])
         ax.plot(*zip(*points), color=colour, linewidth=1.4,
                 marker='.' if len(points) == 1 else None,
-                label=sheet.plain(f'{name}: {least:.2f} % at {best}'))
+                # Matplotlib hides what begins with an underscore.
+                label=sheet.plain(f' {name}: {least:.2f} % at {best}'))
         ax.plot(best, least, 'o', color=colour, markersize=4)
     if all(error > 0 for curve in errors.values() for error in
            curve.values()):

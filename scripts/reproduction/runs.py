@@ -167,7 +167,7 @@ class Run:
 def evaluate(checkpoint: str, args: argparse.Namespace,
              *options: str) -> Dict[str, Any]:
     """The result of `ram evaluate` of a checkpoint on the test images."""
-    out = os.path.join(args.runs, '.evaluation.json')
+    out = checkpoint[:-len('.npz')] + '-evaluation.json'
     command = ['evaluate', checkpoint, '--json', out, '--device', args.device,
                *options]
     if args.data_root:

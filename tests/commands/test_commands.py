@@ -155,6 +155,15 @@ def test_fetch_names_the_files(tmp_path, capsys):
         str(folder / name) for name in names]
 
 
+def test_inspect_of_one_glimpse(at, capsys):
+    assert main(at(['train', '@/c.yaml', '--out', 'one', '--quiet', '--set',
+                    'model.glimpses=1', 'training.epochs=1'])) == 0
+    assert main(['inspect', 'one/best.npz', '--out', 'a', '--grid', '2',
+                 '--images', '10']) == 0
+    assert 'a/accuracy.png' in capsys.readouterr().out
+    assert not os.path.exists('a/oddest.png')
+
+
 def test_inspect(at, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     assert main(at(['inspect', '@/run/best.npz', '--out', 'a/b', '--split',

@@ -7,7 +7,11 @@ import numpy
 import pytest
 from PIL import Image
 
+from ram.checkpoint import load_checkpoint
 from ram.commands.main import main as ram
+from ram.data.splits import fixed_canvases, load_splits
+from ram.evaluation.evaluate import evaluation_streams
+from ram.evaluation.play import play
 
 CATCH = '''
 data: {name: catch, image_size: [6, 6], classes: 3, train_images: 300,
@@ -104,6 +108,18 @@ def test_render_shows_every_step(trained, capsys):
     assert 'there are 40 test games; the last is 39' in capsys.readouterr().err
     assert ram(['render', best, '--out', str(trained / 'x.mp4')]) == 2
     assert 'x.mp4: unknown format' in capsys.readouterr().err
+
+
+def test_a_game_by_its_index_is_that_of_all(trained):
+    loaded = load_checkpoint(str(trained / 'run' / 'best.npz'))
+    model, data = loaded.model, loaded.config.data
+    model.first_location = 'random'
+    starts = fixed_canvases(data, load_splits(data), 'test').images
+    whole, some = (play(model, starts, evaluation_streams(data, 'test'),
+                        indices=indices) for indices in (None, [31, 3]))
+    numpy.testing.assert_allclose(some.locations,
+                                  whole.locations[:, [31, 3]], atol=1e-6)
+    assert (some.balls == whole.balls[:, [31, 3]]).all()
 
 
 def test_inspect_compares_gazes(trained, capsys):

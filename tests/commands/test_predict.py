@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 
 import numpy
 import pytest
@@ -55,6 +57,18 @@ def test_predict_says_what_python_says(folder, tmp_path, capsys):
         assert f'  {name}  {100 * share:.1f} %  (' in line
     with Image.open(out['png']) as picture:
         assert picture.width > 300
+
+
+def test_a_name_that_is_no_text_is_shown(folder, tmp_path, capsys):
+    name = os.fsdecode(os.path.join(os.fsencode(tmp_path), b'\xe9.png'))
+    shutil.copy(folder / 'images' / '0.png', name)
+    csv_file = str(tmp_path / 'x.csv')
+    assert main(['predict', str(folder / 'run' / 'best.npz'), name, '--csv',
+                 csv_file]) == 0
+    shown = str(tmp_path / '\ufffd.png')
+    assert shown in capsys.readouterr().out
+    with open(csv_file, encoding='utf-8') as file:
+        assert shown in file.read()
 
 
 def test_predict_draws_the_names_of_the_files(folder, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy
 import pytest
@@ -43,6 +44,27 @@ def test_runs_lists_all_runs_below_a_folder(runs, capsys):
         'training.epochs=2 model.std=0.1')
     assert 'model.std=0.3' in b and 'training.epochs=1' in b
     assert len({line.index('%') for line in (a, b)}) == 1  # columns
+
+
+def test_a_run_that_cannot_be_read_is_left_out(runs, tmp_path, capsys):
+    for name in ('a', 'part/b'):
+        shutil.copytree(runs / name, tmp_path / name)
+    (tmp_path / 'a' / 'log').write_text('[{')
+    (tmp_path / 'alien').mkdir()
+    (tmp_path / 'alien' / 'config.yaml').write_text('kind: of another program')
+    assert main(['runs', str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert 'part/b' in printed.out and printed.out.count('\n') == 2
+    assert f'ram: left out: {tmp_path}/a/log: cannot be read' in printed.err
+    assert f'ram: left out: {tmp_path}/alien/config.yaml: ' in printed.err
+
+
+def test_a_run_without_patience_left_is_finished(tmp_path):
+    config = make_config({'epochs': 5, 'early_stopping': 1,
+                          'learning_rate': 1e-9})
+    train(config, tmp_path / 'run')
+    run, = find_runs(str(tmp_path))
+    assert (run.state, len(run.log)) == ('finished', 2)
 
 
 def test_a_run_under_way_is_said_to_train(runs):

@@ -149,7 +149,7 @@ IMPOSSIBLE = {
     'data: {name: npz, file: x, resize: true}': 'data.resize',
     'data: {name: folder, folder: x, channels: 4}': 'data.channels',
     'data: {classes: 3, class_names: [a, b]}': 'data.classes',
-    'data: {classes: 3, class_names: [a, b, a]}': 'data.classes',
+    'data: {classes: 3, class_names: [a, b, a]}': 'data.class_names',
     'data: {name: synthetic, channels: 3}': 'data.name',
     'data: {channels: 3}': 'data.channels',
     'data: {name: catch, image_size: 24, classes: 3}': 'model.glimpses',
@@ -485,6 +485,11 @@ def test_a_configuration_of_the_program_is_found(tmp_path, monkeypatch,
         file.write('training: {epochs: 9}')
     assert load_config(path).training.epochs == 9
     assert not capsys.readouterr().err
+    # A file elsewhere may extend it, by the same name.
+    os.rename(path, 'mine.yaml')
+    (tmp_path / 'mine.yaml').write_text('extends: configs/base.yaml')
+    assert load_config('mine.yaml').training.epochs == 7
+    assert str(shipped) in capsys.readouterr().err
     problem, = problems_of(load_config, 'configs/none.yaml')
     assert problem == ('configs/none.yaml: cannot be read: No such file or '
                        'directory; there are configs/{base}.yaml')

@@ -12,14 +12,15 @@ import ram
 from ram.commands.main import main
 from ram.config import config_from_dict
 from ram.data import folder
-from ram.data.splits import load_splits, name_classes
+from ram.data.splits import load_data, load_splits, name_classes
 from ram.errors import RamError
 
 
 def data_config(path, **values):
     return config_from_dict({'data': {
         'name': 'folder', 'folder': str(path), 'image_size': [9, 11],
-        'classes': 3, 'validation': 6, **values}}, 'test').data
+        'classes': 3, 'validation': 6, **values},
+        'model': {'glimpse_size': 1}}, 'test').data
 
 
 def write(path, array, **kwargs):
@@ -151,6 +152,53 @@ def test_a_turned_photograph_is_turned_back(tmp_path):
     splits = load_splits(data_config(tmp_path))
     images = splits.train.images[splits.train.labels == 1]
     assert (images[..., -1] == 255).all() and not images[..., :-1].any()
+
+
+def test_signed_values_stay_signed(tmp_path):
+    fill(tmp_path)
+    # A TIFF of 16 bits with sign, as scanners write it.
+    values = numpy.array([[-1000, -1, 300]], '<i2')
+    tags = [(256, 3, 1, 3), (257, 3, 1, 1), (258, 3, 1, 16), (259, 3, 1, 1),
+            (262, 3, 1, 1), (273, 4, 1, 8), (278, 3, 1, 1), (279, 4, 1, 6),
+            (339, 3, 1, 2)]
+    (tmp_path / 'x.tif').write_bytes(
+        b'II*\0' + struct.pack('<I', 14) + values.tobytes()
+        + struct.pack('<H', len(tags))
+        + b''.join(struct.pack('<HHII', *tag) for tag in tags) + b'\0\0\0\0')
+    data = data_config(tmp_path, image_size=[1, 3])
+    ranged = data.model_copy(update={'range': (-1000, 1000)})
+    image = folder.read_image(str(tmp_path / 'x.tif'), ranged)
+    assert image.tolist() == [[[0, 127, 166]]]
+    with pytest.raises(RamError, match='images is int32; set data.range'):
+        folder.read_image(str(tmp_path / 'x.tif'), data)
+
+
+def test_a_turned_photograph_is_measured_upright(tmp_path):
+    image = Image.fromarray(numpy.zeros((30, 40), 'uint8'))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / 'x.png', exif=exif)
+    with pytest.raises(RamError, match=r'is 40x30 pixels, not 9x11; .* '
+                       r'data.image_size to \[40, 30\]'):
+        folder.read_image(str(tmp_path / 'x.png'), data_config(tmp_path))
+    folder.read_image(str(tmp_path / 'x.png'), data_config(
+        tmp_path, image_size=[40, 30]))
+
+
+def test_another_number_of_images_is_not_split(tmp_path):
+    fill(tmp_path / 'x')
+    config = config_from_dict({'data': data_config(
+        tmp_path / 'x').model_dump(mode='json')}, '')
+    trained, _ = load_data(config)
+    assert trained.data.split_count == 36
+    load_splits(trained.data)
+    write(tmp_path / 'x' / 'ant' / 'new.png', numpy.zeros((9, 11), 'uint8'))
+    assert 'data.split_count: 37 images, but 36 were split' in (
+        problem_of(trained.data))
+    # Test images of their own are not split.
+    fill(tmp_path / 'y' / 'train')
+    fill(tmp_path / 'y' / 'test', count=2)
+    load_splits(data_config(tmp_path / 'y', split_count=7))
 
 
 def png(width, height):

@@ -258,11 +258,18 @@ def test_plateau_waits_and_has_a_floor():
 
     rates = []
     with chainer.Reporter().scope({}):
-        for error in (5, 4, 4, 4, 3, 3, 6, 6, 6):
+        for epoch, error in enumerate((5, 4, 4, 4, 3, 3, 6, 6, 6), 1):
+            Trainer.updater.epoch = epoch
             Trainer.observation = {'validation/main/error': error}
             rate(Trainer)
             rates.append(optimizer.lr)
-    assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
+        assert rates == pytest.approx([1, 1, 1, .1, .1, .1, .05, .05, .05])
+        # Patience is of epochs, however many of them are measured.
+        rate = LearningRate(optimizer, training)
+        for epoch in (5, 10):
+            Trainer.updater.epoch = epoch
+            rate(Trainer)
+        assert optimizer.lr == pytest.approx(0.1)
 
 
 @pytest.mark.usefixtures('no_figures')
@@ -322,6 +329,46 @@ def test_the_weight_of_the_entropy_falls(tmp_path, monkeypatch, first):
 
 
 @pytest.mark.usefixtures('no_figures')
+def test_without_a_snapshot_no_other_run_overwrites_the_network(tmp_path):
+    out = tmp_path / 'run'
+    train(make_config({'epochs': 1}), out)
+    for name in ('snapshot.npz', 'snapshot-before.npz'):
+        (out / name).unlink(missing_ok=True)
+    before = (out / 'best.npz').read_bytes()
+    with pytest.raises(RamError, match='of a run with training.seed 1, not 2, '
+                       'and no snapshot to resume it; name another'):
+        train(make_config({'epochs': 1, 'seed': 2}), out, resume=True)
+    assert (out / 'best.npz').read_bytes() == before
+    train(make_config({'epochs': 1}), out, resume=True)  # anew, the same
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_the_best_network_is_of_an_epoch_of_this_run(tmp_path, monkeypatch):
+    """Also if a killed run had a better one that its snapshot knows not."""
+    out = tmp_path / 'run'
+    train(make_config({'epochs': 1}), out)
+    arrays, meta = checkpoint.read_arrays(str(out / 'best.npz'), 'checkpoint')
+    meta['metrics'].update(epoch=3, validation_error=0.0)
+    checkpoint.write_arrays(str(out / 'best.npz'), 'checkpoint', arrays, meta)
+    outcome = train(make_config({'epochs': 2, 'learning_rate': 1e-9}), out,
+                    resume=True)
+    metrics = checkpoint.load_checkpoint(outcome.best).metrics
+    assert outcome.epoch == metrics['epoch'] == 2
+    assert outcome.error == metrics['validation_error'] > 0
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_a_resumed_run_does_without_the_network_it_started_from(tmp_path):
+    train(make_config({'epochs': 1}), tmp_path / 'first')
+    best = tmp_path / 'first' / 'best.npz'
+    start = {'start_from': str(best)}
+    train(make_config({'epochs': 1, **start}), tmp_path / 'second')
+    best.unlink()
+    outcome = train(make_config({'epochs': 2, **start}), tmp_path / 'second',
+                    resume=True)
+    assert outcome.epoch and len(log_of(tmp_path / 'second')) == 2
+
+
 def test_a_run_starts_from_another_ones_weights(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
@@ -368,6 +415,15 @@ def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     numpy.testing.assert_allclose(kept.model.core.linear.W.array, want,
                                   atol=1e-6)
     assert abs(want - seen[-1]).max() > 1e-4
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_patience_ends_at_a_measurement(tmp_path):
+    outcome = train(make_config({'epochs': 10, 'early_stopping': 1,
+                                 'learning_rate': 1e-9}, every=2),
+                    tmp_path / 'run')
+    # Measured after 2 epochs, and not better after 4.
+    assert (outcome.epoch, len(log_of(tmp_path / 'run'))) == (2, 4)
 
 
 @pytest.mark.usefixtures('no_figures')

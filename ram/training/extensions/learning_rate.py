@@ -32,7 +32,7 @@ class LearningRate(extension.Extension):
         self._training = training
         self._share = 1.0
         self._best = math.inf
-        self._waited = 0
+        self._since = 0  # the epoch of the best error, or of the last drop
 
     def initialize(self, trainer: Any) -> None:
         self._set(trainer)
@@ -40,19 +40,17 @@ class LearningRate(extension.Extension):
     def __call__(self, trainer: Any) -> None:
         error = trainer.observation.get('validation/main/error')
         if self._training.schedule == 'plateau' and error is not None:
-            self._watch(error)
+            self._watch(error, trainer.updater.epoch)
         chainer.report({'learning_rate': self._set(trainer)})
 
-    def _watch(self, error):
+    def _watch(self, error, epoch):
         training = self._training
         if error < self._best:
-            self._best, self._waited = error, 0
-            return
-        self._waited += 1
-        if self._waited >= training.plateau_patience:
+            self._best, self._since = error, epoch
+        elif epoch - self._since >= training.plateau_patience:
             self._share = max(self._share * training.step_factor,
                               training.final_rate)
-            self._waited = 0
+            self._since = epoch
 
     def _set(self, trainer):
         rate = self.at(trainer.updater.epoch_detail)
@@ -78,7 +76,7 @@ class LearningRate(extension.Extension):
     def serialize(self, serializer):
         self._share = float(serializer('share', self._share))
         self._best = float(serializer('best', self._best))
-        self._waited = int(serializer('waited', self._waited))
+        self._since = int(serializer('since', self._since))
 
 
 def half_cosine(epoch: float, epochs: int) -> float:

@@ -9,6 +9,7 @@ from chainer.training import extension
 
 from ram import checkpoint
 from ram.config import Config
+from ram.errors import RamError
 
 
 class SaveBest(extension.Extension):
@@ -23,7 +24,7 @@ class SaveBest(extension.Extension):
 
     Attributes:
         error: The least validation error so far, in %.
-        epoch: The epoch that reached it.
+        epoch: The epoch that reached it; 0 before the first.
 
     """
 
@@ -53,6 +54,21 @@ class SaveBest(extension.Extension):
         if self._writes:
             checkpoint.save_checkpoint(os.path.join(trainer.out, name),
                                        self._model, self._config, metrics)
+
+    def check(self, out: str) -> None:
+        """Forgets the best error if ``best.npz`` is not of it.
+
+        A killed run may have written the network of a later epoch than its
+        snapshot knows, and a resumed one may not come by it again.
+        """
+        try:
+            _, meta = checkpoint.read_arrays(os.path.join(out, 'best.npz'),
+                                             'checkpoint')
+            epoch = (meta.get('metrics') or {}).get('epoch')
+        except RamError:  # missing or damaged
+            epoch = None
+        if epoch != self.epoch:
+            self.error = math.inf
 
     def serialize(self, serializer):
         self.error = float(serializer('error', self.error))

@@ -53,7 +53,7 @@ class WatchPolicy(extension.Extension):
                        'smaller training.reinforce_weight')
         elif ('validation/main/error' in observation
               and epoch > _SKIPPED * self._config.training.epochs
-              and self._spread() < SPREAD):
+              and len(self._images) > 1 and self._spread() < SPREAD):
             problem = ('the policy looks at the same locations whatever the '
                        'image; try a larger training.first_std, a larger '
                        'training.reinforce_weight, or training.reward: '
