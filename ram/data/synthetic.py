@@ -9,7 +9,6 @@ import functools
 import os
 from typing import Tuple
 
-import matplotlib
 import numpy
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -55,6 +54,8 @@ def make_digits(count: int, seed: int, part: str) -> Tuple[Array, ...]:
 @functools.lru_cache(maxsize=None)
 def _glyphs():
     """(fonts, 10, side, side) float32: how deep in the stroke a place is."""
+    import matplotlib  # slow to import, and not needed by most commands
+
     folder = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf')
     glyphs = numpy.zeros((len(FONTS), 10, _GLYPH, _GLYPH), 'float32')
     for i, name in enumerate(FONTS):
