@@ -290,8 +290,8 @@ class EvaluationConfig(_Section):
         'mean', "ram evaluate: follow the policy's mean, as the validation "
         'in training does, or sample it')
     samples: int = _key(1, (
-        'ram evaluate: paths per image, whose class probabilities are averaged'), ge=1,
-        le=1000)
+        'ram evaluate: paths per image, whose class probabilities are '
+        'averaged'), ge=1, le=1000)
 
 
 class Config(_Section):
