@@ -8,6 +8,7 @@ from chainer.optimizers import adam
 
 from ram.devices import Array
 
+ALIGNED = 64  # elements: 256 or 512 bytes
 _BLOCK = 2 ** 15  # elements: a block and its scratch buffer stay in the cache
 
 
@@ -19,12 +20,13 @@ def flatten(link: chainer.Link) -> Array:
             names.
 
     Returns:
-        (number of weights,) array on the link's device.
+        Array on the link's device: the weights, and between parameters zeros,
+        so that each begins where cuBLAS and the processor read fastest.
 
     """
     params = _ordered(link)
-    # Copies, which CuPy compiles no kernel for.
-    vector = link.xp.empty(sum(param.size for param in params),
+    # Zeros and copies, which CuPy compiles no kernel for.
+    vector = link.xp.zeros(sum(_rounded(param.size) for param in params),
                            params[0].dtype)
     for param, part in _split(params, vector):
         part[...] = param.array
@@ -38,10 +40,14 @@ def _ordered(link) -> List[chainer.Parameter]:
 
 def _split(params, vector):
     """Each parameter with its part of a vector, in its shape."""
-    end = 0
+    begin = 0
     for param in params:
-        begin, end = end, end + param.size
-        yield param, vector[begin:end].reshape(param.shape)
+        yield param, vector[begin:begin + param.size].reshape(param.shape)
+        begin += _rounded(param.size)
+
+
+def _rounded(size):
+    return -(-size // ALIGNED) * ALIGNED
 
 
 class FlatChain(chainer.Chain):
@@ -65,7 +71,7 @@ class FlatChain(chainer.Chain):
         vector = flatten(chain)
         with self.init_scope():
             self.vector = chainer.Parameter(vector)
-        self._gradient = self.xp.empty_like(vector)
+        self._gradient = self.xp.zeros_like(vector)
 
     @property
     def xp(self):
