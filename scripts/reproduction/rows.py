@@ -50,7 +50,6 @@ ROWS = [
         1.12),
     Row('translated-fc64', TRANSLATED, 'FC, 2 layers of 64', 6.42, 6.78),
     Row('translated-fc256', TRANSLATED, 'FC, 2 layers of 256', 2.63, 2.65),
-    Row('translated-turned', TRANSLATED, 'FC, 2 layers of 256, first part'),
     Row('translated-conv', TRANSLATED, 'convolutional', 1.62, 1.57),
     Row('translated-4', TRANSLATED, 'RAM, 4 glimpses', 1.54, 1.54, TEN),
     Row('translated-6', TRANSLATED, 'RAM, 6 glimpses', 1.22, 1.08, TEN),
