@@ -10,6 +10,7 @@ from PIL import Image
 from training_runs import assert_same_run, begin, log_of, make_config, train
 
 from ram.commands.main import main
+from ram.fast.flat import ALIGNED
 from ram.training.extensions.snapshot import Snapshot
 from ram.training.signals import StopTrigger
 
@@ -102,7 +103,8 @@ def test_tensorboard_norms_are_those_of_the_gradient(tmp_path, policy):
     # The optimizer's gradient, cut into the parts by their sizes and names.
     rest, want = target.vector.grad, {}
     for name, param in sorted(target.chain.namedparams()):
-        own, rest = rest[:param.size], rest[param.size:]
+        own, rest = rest[:param.size], rest[-(-param.size // ALIGNED)
+                                            * ALIGNED:]
         part = name.split('/')[2]
         want[part] = want.get(part, 0) + (own.astype('float64') ** 2).sum()
     assert norms == pytest.approx(
