@@ -97,8 +97,9 @@ def _read_file(path, problems, above=()):
             raise RamError(f'{path}: extends: must name one file, not '
                            f'{base!r:.40}')
         file = os.path.join(os.path.dirname(path), base)
-        if not os.path.exists(file) and find_config(base) != base:
-            file = find_config(base)
+        if not os.path.exists(file):
+            shipped = find_config(base)
+            file = file if shipped == base else shipped
         values, origins = _read_file(file, problems, above + (path,))
     own = _flatten(tree, path, problems)
     values.update(own)

@@ -489,7 +489,8 @@ def test_a_configuration_of_the_program_is_found(tmp_path, monkeypatch,
     os.rename(path, 'mine.yaml')
     (tmp_path / 'mine.yaml').write_text('extends: configs/base.yaml')
     assert load_config('mine.yaml').training.epochs == 7
-    assert str(shipped) in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert line.count('\n') == 1 and str(shipped) in line
     problem, = problems_of(load_config, 'configs/none.yaml')
     assert problem == ('configs/none.yaml: cannot be read: No such file or '
                        'directory; there are configs/{base}.yaml')
