@@ -6,7 +6,7 @@
 It runs these parts, each in a process of its own with a time limit, in less
 than four minutes together:
 
-    tests       the GPU tests (CPU against GPU), 8 at a time
+    tests       the GPU tests (CPU against GPU), 8 at a time, into tests.txt
     speed       training of the standard configurations at batch 128 and 1024,
                 in float32 and TF32, beside the products of an iteration alone
                 as a CUDA graph: the floor
