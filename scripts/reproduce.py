@@ -7,10 +7,10 @@
     python scripts/reproduce.py --data-root DIR all --export
 
 A row is a configuration in configs/paper/. A row with a record in
-media/results/ is done; an interrupted run is resumed; a row that starts from
-the weights of another one waits for it. Trainings side by side, on CPUs or on
-one GPU, are a process each with one thread. The epoch with the least validation
-error is evaluated once on the test set, and one record a run is written.
+media/results/ is done; an interrupted run is resumed. Trainings side by side,
+on CPUs or on one GPU, are a process each with one thread. The epoch with the
+least validation error is evaluated once on the test set, and one record a run
+is written.
 """
 import argparse
 import os
@@ -39,7 +39,8 @@ from ram.errors import RamError
 
 def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     """Trains all runs without a record; returns the exit status."""
-    waiting, active, failed, stopped = with_first_parts(runs), [], set(), []
+    waiting = [run for run in runs if not run.done()]
+    active, failed, stopped = [], [], []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, frame: stopped.append(n))
     shown = told = 0
@@ -50,7 +51,7 @@ def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
                 if len(stopped) > told:  # a training obeys the second signal
                     told, waiting = len(stopped), []
                     terminate(active)
-                start(waiting, active, failed, args.jobs)
+                start(waiting, active, args.jobs)
                 for run in list(active):
                     message = finish(run, evaluator, failed, stopped)
                     if message is not None:
@@ -68,38 +69,16 @@ def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def with_first_parts(runs: List[Run]) -> List[Run]:
-    """The runs without a record, after those that they start from."""
-    found = []
-    for run in runs:
-        chain = [run]
-        while chain[0].before is not None:
-            chain.insert(0, chain[0].before)
-        known = {other.title for other in found}
-        found += [r for r in chain if not r.done() and r.title not in known]
-    return found
-
-
-def start(waiting: List[Run], active: List[Run], failed: set,
-          jobs: int) -> None:
+def start(waiting: List[Run], active: List[Run], jobs: int) -> None:
     """Starts waiting runs, up to so many trainings side by side."""
-    for run in list(waiting):
-        before = run.before
-        if before is not None and before.title in failed:
-            print(f'{run.title}: skipped, since {before.title} failed')
-            failed.add(run.title)
-            waiting.remove(run)
-        elif sum(r.record_written is None for r in active) < jobs and (
-                before is None or before.done()
-                or not any(r.title == before.title
-                           for r in waiting + active)):
-            waiting.remove(run)
-            active.append(run)
-            if not run.trained():
-                run.start()
+    while waiting and sum(r.record_written is None for r in active) < jobs:
+        run = waiting.pop(0)
+        active.append(run)
+        if not run.trained():
+            run.start()
 
 
-def finish(run: Run, evaluator: Executor, failed: set,
+def finish(run: Run, evaluator: Executor, failed: List[str],
            stopped: List[int]) -> Optional[str]:
     """Has a run evaluated that is trained; says what came of it at its end.
 
@@ -118,7 +97,7 @@ def finish(run: Run, evaluator: Executor, failed: set,
     if status or not run.trained():
         if stopped:
             return ''
-        failed.add(run.title)
+        failed.append(run.title)
         return (f'{run.title}: ended with status {status}; see '
                 f'{run.folder}.log\n')
     run.record_written = evaluator.submit(run.write_record)
@@ -187,7 +166,8 @@ def main() -> int:
                         help='ship the best checkpoints of the rows')
     args = parser.parse_args()
     args.runs = os.path.abspath(args.runs)
-    names = rows.names() if args.rows == ['all'] else args.rows
+    names = (rows.names() if args.rows == ['all']
+             else list(dict.fromkeys(args.rows)))
     try:
         for name in names:
             if name not in rows.names():

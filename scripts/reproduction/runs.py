@@ -39,19 +39,8 @@ class Run:
         self.best = os.path.join(self.folder, 'best.npz')
         self.record = os.path.join(rows.RESULTS, f'{self.title}.json')
         self.config_file = os.path.join(rows.CONFIGS, f'{name}.yaml')
-        config = load_config(self.config_file)
-        self.epochs = config.training.epochs
+        self.epochs = load_config(self.config_file).training.epochs
         self.process = self.record_written = None
-        start = config.training.start_from or ''
-        self.before = None
-        if start.startswith('pretrained:') and start[11:] in rows.names():
-            self.before = Run(start[11:], seed, args)
-
-    def overrides(self) -> List[str]:
-        """It starts from the run before, not from the one that ships."""
-        if self.before is not None and os.path.exists(self.before.best):
-            return [f'training.start_from={self.before.best}']
-        return []
 
     def done(self) -> bool:
         """Whether it has a record."""
@@ -59,11 +48,9 @@ class Run:
 
     def command(self) -> List[str]:
         """The command that trains it."""
-        command = ['ram', 'train', os.path.relpath(self.config_file, rows.TOP),
-                   '--seed', str(self.seed), '--out', self.folder,
-                   '--device', self._args.device, '--resume']
-        overrides = self.overrides()
-        return command + (['--set'] + overrides if overrides else [])
+        return ['ram', 'train', os.path.relpath(self.config_file, rows.TOP),
+                '--seed', str(self.seed), '--out', self.folder,
+                '--device', self._args.device, '--resume']
 
     def start(self) -> None:
         """Starts or resumes its training."""
@@ -118,8 +105,7 @@ class Run:
 
         """
         loaded = load_checkpoint(self.best)
-        wanted = load_config(self.config_file, [
-            f'training.seed={self.seed}'] + self.overrides())
+        wanted = load_config(self.config_file, [f'training.seed={self.seed}'])
         if loaded.config != wanted:
             raise RamError(
                 f'{self.best}: was trained with another configuration than '

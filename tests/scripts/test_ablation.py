@@ -59,6 +59,12 @@ def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
     assert ablation() == 0  # nothing is left to train
     assert os.stat(tmp_path / 'runs/toy' / 'seed=1' /
                    'last.npz').st_mtime_ns == stamp
+    config = tmp_path / 'configs' / 'paper' / 'toy.yaml'
+    config.write_text(config.read_text().replace('core_units: 8',
+                                                 'core_units: 9'))
+    assert ablation() == 2
+    assert ('trained with model.core_units 8, not 9; move the folder away'
+            in capsys.readouterr().err)
 
 
 def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
@@ -66,14 +72,3 @@ def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
     printed = capsys.readouterr().err
     assert 'as it is, seed 1: ended with status 2; see ' in printed
     assert not os.listdir(tmp_path / 'media/results')
-
-
-def test_a_finished_training_of_another_configuration_is_refused(
-        ablation, tmp_path, capsys):
-    assert ablation('--seeds', '1') == 0
-    config = tmp_path / 'configs' / 'paper' / 'toy.yaml'
-    config.write_text(config.read_text().replace('core_units: 8',
-                                                 'core_units: 9'))
-    assert ablation('--seeds', '1') == 2
-    assert ('trained with model.core_units 8, not 9; move the folder away'
-            in capsys.readouterr().err)
