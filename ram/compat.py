@@ -31,6 +31,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import types
 import warnings
 from importlib.machinery import ModuleSpec
 
@@ -115,27 +116,20 @@ def _complete_numpy():
 
 
 def _complete_pkg_resources():
-    class ResolutionError(Exception):
-        pass
+    base = type('ResolutionError', (Exception,), {})
+    not_found = type('DistributionNotFound', (base,), {})
 
-    class DistributionNotFound(ResolutionError):
-        pass
-
-    class VersionConflict(ResolutionError):
-        pass
-
-    class WorkingSet:
-        def require(self, *requirements):
-            raise DistributionNotFound(*requirements)
+    def require(*requirements):
+        raise not_found(*requirements)
 
     _put_modules(_module(
         'pkg_resources',
-        ResolutionError=ResolutionError,
-        DistributionNotFound=DistributionNotFound,
-        VersionConflict=VersionConflict,
-        WorkingSet=WorkingSet,
-        require=WorkingSet().require,
-        get_distribution=WorkingSet().require,
+        ResolutionError=base,
+        DistributionNotFound=not_found,
+        VersionConflict=type('VersionConflict', (base,), {}),
+        WorkingSet=lambda: types.SimpleNamespace(require=require),
+        require=require,
+        get_distribution=require,
         # Not for Chainer: pytest and namespace packages call these wherever
         # they see a pkg_resources.
         fixup_namespace_packages=lambda *args, **kwargs: None,

@@ -8,7 +8,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy
 
@@ -30,12 +30,6 @@ def read_npz(path: str) -> Dict:
     """The arrays of an ``.npz`` file of unknown origin.
 
     Nothing is unpickled, and the size in memory is limited.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Arrays by name.
 
     Raises:
         RamError: Where its arrays would fill 64 MiB and a hundred times the
@@ -68,9 +62,7 @@ def read_npz(path: str) -> Dict:
 def sweep(folder: str):
     """Removes what :func:`replacing` left when its process was killed.
 
-    Args:
-        folder: No other process may be writing in it.
-
+    No other process may be writing in the folder.
     """
     for path in glob.glob(os.path.join(glob.escape(folder), '.*' + _PART)):
         with contextlib.suppress(OSError):
@@ -79,9 +71,6 @@ def sweep(folder: str):
 
 def make_folder(path: str):
     """Makes a folder where there is none, for files of a command.
-
-    Args:
-        path: The folder.
 
     Raises:
         RamError: Where it, or a file in it, cannot be made.
@@ -149,6 +138,27 @@ def write_json(path: str, values: Any) -> None:
     with replacing(path, 'w') as file:
         json.dump(values, file, indent=1)
         file.write('\n')
+
+
+def read_log(folder: str) -> List[Dict[str, Any]]:
+    """The log of a run folder, an entry an epoch; empty before the first.
+
+    Raises:
+        RamError: Where it is damaged.
+
+    """
+    path = os.path.join(folder, 'log')
+    try:
+        with open(path) as file:
+            log = json.load(file)
+        for entry in log:
+            entry['epoch'], entry['elapsed_time']
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RamError(f'{path}: cannot be read ({error}); resume the run by '
+                       'ram train --resume, which writes it') from error
+    return log
 
 
 def _sync_folder(folder):

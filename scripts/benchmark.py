@@ -149,13 +149,7 @@ class Subject:
                  batch_size=self.config.training.batch_size)
 
     def images_per_second(self, work, iterations):
-        """Over several iterations; an inference is 500 images, not B.
-
-        Args:
-            work: ``floor``, ``train`` or ``infer``.
-            iterations: How many.
-
-        """
+        """Of ``floor``, ``train`` or ``infer``, which is 500 images, not B."""
         images = (len(self.labels) if work == 'infer'
                   else self.config.training.batch_size)
         work = getattr(self, work)
@@ -172,16 +166,9 @@ class Subject:
 
 
 def measure(works, repeats, iterations):
-    """Images/s of each work; all alternate in every repeat.
+    """Images/s of each work, a list; all alternate in every repeat.
 
-    Args:
-        works (dict of any to (Subject, str)): What each does, by its name.
-        repeats (int): Number of repeats.
-        iterations (int): In a repeat.
-
-    Returns:
-        dict of any to list of float: One figure a repeat.
-
+    ``works`` holds (Subject, name of its method) by any name.
     """
     found = {name: [] for name in works}
     for subject, work in works.values():  # warm-up

@@ -34,8 +34,8 @@ from ram.config import load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate, evaluation_streams
-from ram.files import write_json
+from ram.evaluation.play import evaluate_split
+from ram.files import read_log, write_json
 from ram.training.run_folder import versions
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -128,16 +128,13 @@ def measure_training(args, device, save):
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RamError(f'ram train ended with status {done.returncode}')
-    with open(os.path.join(out, 'log')) as file:
-        ends = [entry['elapsed_time'] for entry in json.load(file)]
+    ends = [entry['elapsed_time'] for entry in read_log(out)]
     checkpoint = load_checkpoint(os.path.join(out, 'best.npz'))
     config, model = checkpoint.config, checkpoint.model
     model.to_device(device)
     images, labels, _ = fixed_canvases(
         config.data, load_splits(config.data, args.data_root), 'test')
-    test = evaluate(model, images, labels,
-                    evaluation_streams(config.data, 'test'),
-                    batch_size=config.evaluation.batch_size)
+    test = evaluate_split(model, images, labels, config, 'test')
     epochs = numpy.diff(ends)
     save({'data': 'mnist' if args.data_root else 'synthetic',
           'overrides': args.set, 'test_error': test.error,
@@ -149,14 +146,12 @@ def measure_training(args, device, save):
 def measure_evaluation(args, device, save):
     """Images/s of a pretrained network on noise, the second time."""
     checkpoint = load_checkpoint('pretrained:mnist-6')
-    model, data = checkpoint.model, checkpoint.config.data
+    model, config = checkpoint.model, checkpoint.config
     model.to_device(device)
-    split = benchmark.noise_splits(data, args.images).train
+    split = benchmark.noise_splits(config.data, args.images).train
     images = split.images.astype('float32') / 255
     for _ in range(2):
-        found = evaluate(model, images, split.labels,
-                         evaluation_streams(data, 'test'),
-                         batch_size=checkpoint.config.evaluation.batch_size)
+        found = evaluate_split(model, images, split.labels, config, 'test')
     save({'images_per_second': found.images_per_second,
           'memory_mib': used_memory(device)})
 
@@ -168,15 +163,8 @@ PARTS = {'tests': run_tests, 'speed': measure_speed,
 def run_part(name, limit, arguments, result):
     """Runs a part as a process, and ends it and its children in time.
 
-    Args:
-        name (str): The part.
-        limit (float): Seconds.
-        arguments (list of str): Of this script.
-        result (str): The part writes its figures into this file.
-
-    Returns:
-        dict: Its figures so far; ``problem`` if it did not succeed.
-
+    Returns the figures that it wrote into the file ``result`` so far, with
+    ``problem`` if it did not succeed.
     """
     process = subprocess.Popen(
         [sys.executable, os.path.abspath(__file__), *arguments, '--run',
@@ -205,10 +193,8 @@ def run_part(name, limit, arguments, result):
 def targets(report):
     """What a GPU like the H200 should reach, and whether it was reached.
 
-    Returns:
-        list of tuple: What, what it should be, what it is, and whether that
-        will do; of the figures that there are.
-
+    Gives tuples of what, what it should be, what it is, and whether that will
+    do, of the figures that there are.
     """
     found, parts = [], report['parts']
     rows = {(row['config'], row['batch'], row['mode']): row

@@ -1,17 +1,16 @@
 """Makes the files in media/ and the generated parts of the READMEs again.
 
     python scripts/make_media.py --data-root DIR    # DIR holds mnist/
-    python scripts/make_media.py --measured         # cost_*.png, results.png
 
 Measurements are made by other scripts: media/cost_*.png by
-scripts/benchmark.py, in a few minutes on an idle machine; media/results/*.json,
-the records of the trainings, by scripts/reproduce.py in hours, and from them
-media/results.png and the table of configs/paper/README.md.
+scripts/benchmark.py configs/mnist.yaml --growth --plots media, in a few minutes
+on an idle machine; media/results/*.json, the records of the trainings, by
+scripts/reproduce.py in hours, and from them, by scripts/reproduce.py --table,
+media/results.png, media/claims.png and the table of configs/paper/README.md.
 """
 import argparse
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -45,11 +44,6 @@ PICTURES = [
 ]
 
 SENSOR_AT = -0.4, -0.46  # of the first cluttered test image
-MEASURED = [
-    ['scripts/benchmark.py', 'configs/mnist.yaml', '--growth', '--plots',
-     'media'],
-    ['scripts/reproduce.py', '--table'],
-]
 
 
 def draw_architecture(folder, root=None):
@@ -97,15 +91,7 @@ def _images(data, root):
 
 
 def draw_heat_maps(root):
-    """One of the pictures of ram inspect, in few colours: it is shown small.
-
-    Args:
-        root (list of str): Arguments that name the data root.
-
-    Returns:
-        int: Exit status.
-
-    """
+    """One of the pictures of ram inspect, in few colours: it is shown small."""
     with tempfile.TemporaryDirectory() as folder:
         status = main(['inspect', 'pretrained:mnist-6', '--out', folder] + root)
         if not status:
@@ -115,14 +101,7 @@ def draw_heat_maps(root):
 
 
 def fill(path, name, body):
-    """Writes a generated text between its two markers in a page.
-
-    Args:
-        path (str): The page.
-        name (str): Of the markers.
-        body (str): Markdown.
-
-    """
+    """Writes a generated text between its two markers in a page."""
     begin, end = f'<!-- {name} -->', f'<!-- /{name} -->'
     with open(path, encoding='utf-8') as file:
         text = file.read()
@@ -140,15 +119,8 @@ if __name__ == '__main__':
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--data-root', metavar='DIR',
                         help='folder that holds mnist/')
-    parser.add_argument('--measured', action='store_true', help=(
-        'make only what rests on measurements: measure the costs anew, and\n'
-        'draw table and media/results.png from the records'))
     args = parser.parse_args()
     os.chdir(TOP)
-    if args.measured:
-        for command in MEASURED:
-            subprocess.run([sys.executable, *command], check=True)
-        sys.exit()
     fill('configs/README.md', 'configuration', reference())
     fill('ram/README.md', 'gradient map', gradient_table())
     draw_architecture('media', args.data_root)

@@ -4,7 +4,7 @@ import chainer
 import numpy
 from training_runs import make_config
 
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 
@@ -32,7 +32,7 @@ def make_model(rng, dtype='float64', **overrides):
         {'reinforce_reaches_core': bool(rng.integers(2))}, model, name='npz',
         file='x.npz', image_size=[100, 90], channels=channels,
         train_images=None)
-    model = build_ram(config, make_streams(int(rng.integers(1000)))['weights'])
+    model = build_network(config, make_streams(int(rng.integers(1000)))['weights'])
     for param in model.params():
         # Not only the zeros of initial biases.
         param.array = rng.standard_normal(param.shape).astype(dtype) * 0.5
@@ -47,7 +47,7 @@ def make_player(side=3, policy='center', dtype='float64', **model):
              'glimpse_units': 6, 'core_units': 5, 'location_units': 0,
              'policy': policy, **model},
         name='catch', image_size=[side, side], classes=3)
-    player = build_ram(config, make_streams(7)['weights'])
+    player = build_network(config, make_streams(7)['weights'])
     rng = numpy.random.default_rng(0)
     for param in player.params():
         param.array = rng.standard_normal(param.shape).astype(dtype)

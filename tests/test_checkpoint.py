@@ -18,7 +18,7 @@ from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate, evaluation_streams
 from ram.files import replacing
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -31,7 +31,7 @@ METRICS = {'epoch': 3, 'iteration': 20, 'validation_error': 1.5}
 
 @pytest.fixture
 def saved(tmp_path):
-    model = build_ram(CONFIG, make_streams(5)['weights'])
+    model = build_network(CONFIG, make_streams(5)['weights'])
     path = str(tmp_path / 'best.npz')
     checkpoint.save_checkpoint(path, model, CONFIG, METRICS)
     return path, model
@@ -190,7 +190,7 @@ def test_flipped_bits(saved):
 @given(data=st.data(), cut=st.integers(0, 300), pasted=st.binary(max_size=60))
 def test_any_splice_is_harmless_or_named(tmp_path_factory, data, cut, pasted):
     path = str(tmp_path_factory.mktemp('splice') / 'x.npz')
-    model = build_ram(CONFIG, make_streams(5)['weights'])
+    model = build_network(CONFIG, make_streams(5)['weights'])
     checkpoint.save_checkpoint(path, model, CONFIG, METRICS)
     with open(path, 'rb') as file:
         content = file.read()

@@ -22,7 +22,7 @@ from ram.fast.fused import fused_loss
 from ram.fast.products import dot, has_tf32, sum_rows
 from ram.functions.glimpse import glimpse, summed_area_table
 from ram.losses import Objective, loss_by_links
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.training import build, run
 from ram.training.signals import StopTrigger
@@ -90,7 +90,7 @@ def test_loss_and_all_gradients_equal_the_cpus(gpu, core, reaches_core, loss):
     results = []
     for device in (chainer.get_device('@numpy'), gpu):
         streams = make_streams(0)
-        model = build_ram(config, streams['weights'])
+        model = build_network(config, streams['weights'])
         model.to_device(device)
         device.use()
         result = loss(model, device.send(images), device.send(labels),
@@ -189,7 +189,7 @@ def test_device_iteration_equals_links(gpu, tmp_path, case, updates):
     updater, chain, splits = build_model(config, gpu, tmp_path / 'run')
     for _ in range(updates - 1):
         updater.update()
-    own = TrainChain(build_ram(config, make_streams(1)['weights']),
+    own = TrainChain(build_network(config, make_streams(1)['weights']),
                      config.training, make_streams(1))
     for name, param in own.namedparams():
         param.array[...] = to_cpu(dict(chain.namedparams())[name].array)

@@ -7,7 +7,7 @@ import numpy
 from ram.config import config_from_dict
 from ram.evaluation.evaluate import Streams
 from ram.losses import hybrid_loss
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 
@@ -58,7 +58,7 @@ def gradient_table() -> str:
         streams = make_streams(0)
         rng = numpy.random.default_rng(0)
         reached = gradient_map(
-            build_ram(config, streams['weights']),
+            build_network(config, streams['weights']),
             rng.random((16, 1, 28, 28), 'float32'),
             rng.integers(10, size=16).astype('int32'), streams)
         for term in ['reinforce'] if switch else TERMS:

@@ -1,13 +1,21 @@
 """Games of a player, and the share of balls that it catches."""
 
 import time
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple, Union
 
 import chainer
 import chainer.functions as F
 import numpy
 
-from ram.evaluation.evaluate import Streams, wilson_interval
+from ram.config import Config
+from ram.devices import Array
+from ram.evaluation.evaluate import (
+    Evaluation,
+    Streams,
+    evaluate,
+    evaluation_streams,
+    wilson_interval,
+)
 from ram.models.player import Player
 
 
@@ -108,3 +116,23 @@ def evaluate_games(model: Player, starts: numpy.ndarray, streams: Streams,
     low, high = wilson_interval(missed, n)
     return GameEvaluation(100 * missed / n, (100 * low, 100 * high), n,
                           n / seconds)
+
+
+def evaluate_split(model: chainer.Chain, images: Array, labels: Array,
+                   config: Config, split: str
+                   ) -> Union[Evaluation, GameEvaluation]:
+    """Measures a network or player on ``validation`` or ``test``.
+
+    Args:
+        model: On any device.
+        images: (N, C, H, W) float32, or (N, 3) int32 first positions.
+        labels: (N,) int32.
+        config: The configuration.
+        split: Its generators are used.
+
+    """
+    streams = evaluation_streams(config.data, split)
+    batch_size = config.evaluation.batch_size
+    if config.data.is_game:
+        return evaluate_games(model, images, streams, batch_size=batch_size)
+    return evaluate(model, images, labels, streams, batch_size=batch_size)

@@ -10,8 +10,8 @@ from ram.checkpoint import load_checkpoint
 from ram.config import RESUMABLE, RUN_OPTIONS, differences, load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.errors import RamError
-from ram.evaluation.evaluate import evaluate, evaluation_streams
-from ram.evaluation.play import evaluate_games
+from ram.evaluation.play import evaluate_split
+from ram.files import read_log
 
 
 class Finding(NamedTuple):
@@ -31,11 +31,6 @@ def verify(folder: str, device: chainer.backend.Device,
     same number of threads. Keys that may change on ``--resume`` may differ
     between ``best.npz`` and ``config.yaml``.
 
-    Args:
-        folder: Run folder.
-        device: Where to measure.
-        root: Data root, if not the configuration's.
-
     Raises:
         RamError: If no epoch is finished, or a file is damaged.
 
@@ -49,7 +44,8 @@ def verify(folder: str, device: chainer.backend.Device,
         best.config, config, RUN_OPTIONS + RESUMABLE)]
     epoch = best.metrics.get('epoch')
     recorded = best.metrics.get('validation_error')
-    logged = _read_log(folder).get(epoch)
+    logged = {entry['epoch']: entry.get('validation/main/error')
+              for entry in read_log(folder)}.get(epoch)
     best.model.to_device(device)
     result = _measure(best.model, config, load_splits(config.data, root),
                       'validation')
@@ -66,12 +62,7 @@ def verify(folder: str, device: chainer.backend.Device,
 
 def verify_pretrained(name: str, device: chainer.backend.Device,
                       root: Optional[str] = None) -> List[Finding]:
-    """Measures a network that ships again and compares with its card.
-
-    Args:
-        name: ``pretrained:NAME``.
-        device: Where to measure.
-        root: Data root, if not the configuration's.
+    """Measures ``pretrained:NAME`` again and compares with its card.
 
     Raises:
         RamError: If there is no such network, or a file is damaged.
@@ -99,22 +90,5 @@ def verify_pretrained(name: str, device: chainer.backend.Device,
 
 
 def _measure(model, config, splits, part):
-    """The evaluation of validation or test."""
     images, labels, _ = fixed_canvases(config.data, splits, part)
-    streams = evaluation_streams(config.data, part)
-    batch_size = config.evaluation.batch_size
-    if config.data.is_game:
-        return evaluate_games(model, images, streams, batch_size=batch_size)
-    return evaluate(model, images, labels, streams, batch_size=batch_size)
-
-
-def _read_log(folder):
-    """Validation errors by epoch."""
-    path = os.path.join(folder, 'log')
-    try:
-        with open(path) as file:
-            return {entry['epoch']: entry.get('validation/main/error')
-                    for entry in json.load(file)}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RamError(f'{path}: cannot be read ({error}); resume the run by '
-                       'ram train --resume, which writes it') from error
+    return evaluate_split(model, images, labels, config, part)

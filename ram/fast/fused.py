@@ -226,16 +226,8 @@ def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
                threads: int = 1) -> StepResult:
     """:func:`ram.losses.loss_by_links`, in one function.
 
-    Args:
-        model: The network.
-        images: (B, C, H, W) float in [0, 1].
-        labels: (B,) int32.
-        first: (B, 2) first locations.
-        noise: (T - 1, B, 2), see :meth:`ram.models.ram.RAM.sample_noise`.
-        objective: Weights of the terms, kind of the reward.
-        threads: Parts of the batch that are computed side by side; 1 on a
-            GPU.
-
+    Its arguments, and ``threads``: parts of the batch that are computed side
+    by side; 1 on a GPU.
     """
     count = min(threads, len(images))
     ends = [len(images) * i // count for i in range(count + 1)]

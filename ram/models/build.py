@@ -21,25 +21,8 @@ def build_network(config: Config,
     """Builds RAM or one of the paper's networks for comparison.
 
     Args:
-        config: ``model.network`` names it.
-        rng: Samples the initial weights.
-
-    Returns:
-        On the CPU, float32.
-
-    Raises:
-        RamError: See :func:`build_ram`.
-
-    """
-    build = build_ram if config.model.network == 'ram' else build_comparison
-    return build(config, rng)
-
-
-def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
-    """Builds RAM.
-
-    Args:
-        config: Channels and classes are in ``data``.
+        config: ``model.network`` names it; channels and classes are in
+            ``data``.
         rng: Samples the initial weights.
 
     Returns:
@@ -50,6 +33,8 @@ def build_ram(config: Config, rng: numpy.random.Generator) -> RAM:
             part.
 
     """
+    if config.model.network != 'ram':
+        return build_comparison(config, rng)
     model, data = config.model, config.data
 
     def make(key, *sizes):

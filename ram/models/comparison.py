@@ -89,16 +89,7 @@ def _linear(in_units, out_units, rng):
 
 
 def build_comparison(config: Config, rng: numpy.random.Generator) -> Baseline:
-    """Builds the network that ``model.network`` names, fc or conv.
-
-    Args:
-        config: The configuration.
-        rng: Samples the initial weights.
-
-    Returns:
-        On the CPU, float32.
-
-    """
+    """Builds the network that ``model.network`` names, fc or conv."""
     data, units = config.data, config.model.units
     height, width = data.canvas_size
     with chainer.using_config('dtype', 'float32'):

@@ -1,6 +1,5 @@
 """What finished and running trainings left in their folders."""
 
-import json
 import os
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -9,6 +8,7 @@ import filelock
 
 from ram.config import RUN_OPTIONS, Config, differences, load_config
 from ram.errors import RamError
+from ram.files import read_log
 from ram.training.run_folder import LOCK
 
 
@@ -62,17 +62,7 @@ def read_run(folder: str) -> Run:
         raise RamError(f'{folder}: holds no run; name a folder that ram train '
                        'has written')
     config = load_config(os.path.join(folder, 'config.yaml'))
-    path, log = os.path.join(folder, 'log'), []
-    if os.path.exists(path):
-        try:
-            with open(path) as file:
-                log = json.load(file)
-            for entry in log:
-                entry['epoch'], entry['elapsed_time']
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RamError(f'{path}: cannot be read ({error}); resume the run '
-                           'by ram train --resume, which writes it'
-                           ) from error
+    log = read_log(folder)
     run = Run(folder, config, log, 'stopped')
     if _is_locked(folder):
         return run._replace(state='training')

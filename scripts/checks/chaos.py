@@ -25,6 +25,7 @@ from typing import List, Optional
 
 from ram.checkpoint import read_arrays
 from ram.errors import RamError
+from ram.files import read_log
 
 CONFIG = """\
 data:
@@ -75,11 +76,10 @@ def contents(out):
             f'{name}:{key}': array.tobytes() for key, array in arrays.items()
             if 'elapsed' not in key and 'LogReport' not in key})
         found[f'{name}:meta'] = json.dumps(meta, sort_keys=True).encode()
-    with open(os.path.join(out, 'log')) as file:
-        for entry in json.load(file):
-            entry.pop('elapsed_time')
-            found[f'log of epoch {entry["epoch"]}'] = json.dumps(
-                entry, sort_keys=True).encode()
+    for entry in read_log(out):
+        entry.pop('elapsed_time')
+        found[f'log of epoch {entry["epoch"]}'] = json.dumps(
+            entry, sort_keys=True).encode()
     return found
 
 
@@ -169,16 +169,9 @@ def disturb(folder: str, out: str, limit: Optional[int],
             wait: Optional[float], faults: List[str]):
     """Starts or resumes a training, and kills it after a while.
 
-    Args:
-        folder: Of the configuration.
-        out: Run folder.
-        limit: Largest file in bytes, or None.
-        wait: Seconds until it is killed, or None.
-        faults: Wrong endings are added.
-
-    Returns:
-        Exit status, None if it was killed; and how it ended, in words.
-
+    A file may have ``limit`` bytes. Wrong endings are added to the faults.
+    Returns the exit status, None if it was killed; and how it ended, in
+    words.
     """
     process, status = start(folder, out, limit), None
     try:

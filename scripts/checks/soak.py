@@ -11,7 +11,6 @@ MB or by one open file. The processor time of an epoch in the first and in the
 last third shows whether it became slower.
 """
 import argparse
-import json
 import math
 import os
 import signal
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from ram.files import write_json
+from ram.files import read_log, write_json
 
 LIMIT = 20  # MB
 
@@ -46,28 +45,19 @@ def processor(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def epochs(out):
-    """The number in its log."""
-    try:
-        with open(os.path.join(out, 'log')) as file:
-            return len(json.load(file))
-    except (FileNotFoundError, ValueError):  # not yet, or being written
-        return 0
-
-
 def watch(process, out, minutes, every):
     """Samples (seconds, epochs, MB, files, processor's seconds) till the end.
 
     The epochs are those since the start of the process, the minutes those
     since the end of the second.
     """
-    start, before = time.monotonic(), epochs(out)
+    start, before = time.monotonic(), len(read_log(out))
     samples, steady = [], math.inf
     while process.poll() is None and (
             time.monotonic() - steady < 60 * minutes):
         time.sleep(every)
         try:
-            sample = (time.monotonic() - start, epochs(out) - before,
+            sample = (time.monotonic() - start, len(read_log(out)) - before,
                       memory(process.pid), handles(process.pid),
                       processor(process.pid))
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
@@ -84,15 +74,7 @@ def watch(process, out, minutes, every):
 
 
 def check_samples(samples):
-    """What became of memory, files and speed after the second epoch.
-
-    Args:
-        samples (list): Of :func:`watch`.
-
-    Returns:
-        dict
-
-    """
+    """What became of memory, files and speed after the second epoch."""
     steady = [sample for sample in samples if sample[1] >= 2]
     if len(steady) < 6:
         sys.exit('soak: too short: fewer than six looks after the second '

@@ -60,16 +60,7 @@ def store(loaded: Checkpoint, path: str, data_root: str) -> int:
 
     The weights are rounded to the fewest bits of their mantissa with which
     every predicted class of the validation images stays the same. The test
-    images decide nothing.
-
-    Args:
-        loaded: The network.
-        path: The file.
-        data_root: Folder that holds mnist/.
-
-    Returns:
-        Bits of the mantissa.
-
+    images decide nothing. Returns the number of bits.
     """
     data = loaded.config.data
     images, _, _ = fixed_canvases(data, load_splits(data, data_root),

@@ -70,8 +70,7 @@ def summarize(records: List[Dict[str, Any]]) -> Summary:
         low, high = (100 * bound for bound in wilson_interval(
             round(errors[0] * n / 100), n))
         return Summary(mean, f'[{low:.2f}, {high:.2f}]', low, high, 1)
-    variance = sum((e - mean) ** 2 for e in errors) / (len(errors) - 1)
-    half = math.sqrt(variance / len(errors))
+    half = statistics.stdev(errors) / math.sqrt(len(errors))
     return Summary(mean, f'± {half:.2f}', mean - half, mean + half,
                    len(errors))
 

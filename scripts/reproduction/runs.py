@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 from ram.checkpoint import load_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
-from ram.files import write_json
+from ram.files import read_log, write_json
 from reproduction import rows
 from reproduction.records import commit
 
@@ -65,19 +65,9 @@ class Run:
                 [sys.executable, '-m'] + self.command(), cwd=rows.TOP,
                 env=environment, stdout=log, stderr=log)
 
-    def log(self) -> List[Dict[str, Any]]:
-        """Entries of its log so far, one an epoch."""
-        try:
-            with open(os.path.join(self.folder, 'log')) as file:
-                return json.load(file)
-        except FileNotFoundError:
-            return []
-        except ValueError:  # it is being written
-            return []
-
     def progress(self) -> str:
         """How far it is, in one line."""
-        entries = self.log()
+        entries = read_log(self.folder)
         if not entries:
             return f'{self.title:22} starts'
         errors = [entry['validation/main/error'] for entry in entries
@@ -93,7 +83,7 @@ class Run:
 
     def trained(self) -> bool:
         """Whether its training is complete."""
-        entries = self.log()
+        entries = read_log(self.folder)
         return bool(entries) and entries[-1]['epoch'] >= self.epochs
 
     def write_record(self) -> None:
@@ -122,12 +112,11 @@ class Run:
             more['canvas_errors'] = evaluate(
                 self.best, self._args, '--canvas-seeds', str(DRAWS)
                 )['canvas_errors']
-        entries = self.log()
+        entries = read_log(self.folder)
         minutes = entries[-1]['elapsed_time'] / 60
         with open(os.path.join(self.folder, 'versions.json')) as file:
             found = json.load(file)
-        per_epoch = (entries[-1]['iteration']
-                     * wanted.training.batch_size / len(entries))
+        images = entries[-1]['iteration'] * wanted.training.batch_size
         record = {
             'row': self.name, 'seed': self.seed, 'error': result['error'],
             'interval': result['interval'], 'n': result['n'],
@@ -135,8 +124,7 @@ class Run:
             'validation_error': loaded.metrics['validation_error'],
             'epoch': loaded.metrics['epoch'], 'epochs': len(entries),
             'minutes': round(minutes, 1),
-            'images_per_second': round(
-                per_epoch * len(entries) / (minutes * 60)),
+            'images_per_second': round(images / (minutes * 60)),
             **{key: found.get(key) for key in ('device', 'engine', 'tf32')},
             'versions': {key: found[key] for key in (
                 'ram', 'python', 'chainer', 'numpy', 'cupy', 'threads')

@@ -18,7 +18,7 @@ from ram.config import (
     reference,
 )
 from ram.errors import RamError
-from ram.models.build import build_network, build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 SHIPPED = sorted(glob.glob(os.path.join(TOP, 'configs', '**', '*.yaml'),
@@ -422,7 +422,7 @@ def test_networks_beyond_memory_are_refused(tmp_path):
 def test_the_same_yaml_is_the_same_network(tmp_path):
     path = write(tmp_path, 'model: {scales: 2, core: rnn}\n'
                            'data: {channels: 3, name: npz, file: x}')
-    one, two = (build_ram(load_config(path), make_streams(4)['weights'])
+    one, two = (build_network(load_config(path), make_streams(4)['weights'])
                 for _ in range(2))
     params = dict(two.namedparams())
     for name, param in one.namedparams():
@@ -434,7 +434,7 @@ def test_the_same_yaml_is_the_same_network(tmp_path):
 def test_a_shipped_configuration_is_one_network(tmp_path, path):
     config = load_config(path)
     again = load_config(write(tmp_path, config.to_yaml()))
-    one, two = (dict(build_ram(c, make_streams(7)['weights']).namedparams())
+    one, two = (dict(build_network(c, make_streams(7)['weights']).namedparams())
                 for c in (config, again))
     assert one.keys() == two.keys()
     for name in one:

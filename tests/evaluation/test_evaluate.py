@@ -13,7 +13,7 @@ from ram.evaluation.evaluate import (
     trajectories,
     wilson_interval,
 )
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 CONFIG = make_config(model={'core': 'rnn', 'scales': 2})
@@ -22,7 +22,7 @@ CONFIG = make_config(model={'core': 'rnn', 'scales': 2})
 @pytest.fixture
 def case():
     rng = numpy.random.default_rng(0)
-    model = build_ram(CONFIG, make_streams(1)['weights'])
+    model = build_network(CONFIG, make_streams(1)['weights'])
     model.action.logits.W.array *= 10
     return (model, rng.random((23, 1, 28, 28), 'float32'),
             rng.integers(10, size=23).astype('int32'))

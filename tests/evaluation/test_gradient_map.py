@@ -6,7 +6,7 @@ import pytest
 from training_runs import TOP, make_config
 
 from ram.evaluation.gradient_map import gradient_map, gradient_table
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 README = os.path.join(TOP, 'ram', 'README.md')
@@ -18,7 +18,7 @@ def test_gradient_map_reaches_the_parts_of_each_term(core, reaches_core):
     config = make_config({'reinforce_reaches_core': reaches_core},
                          {'core': core})
     streams = make_streams(0)
-    model = build_ram(config, streams['weights'])
+    model = build_network(config, streams['weights'])
     rng = numpy.random.default_rng(0)
     got = gradient_map(model, rng.random((9, 1, 28, 28), 'float32'),
                        rng.integers(10, size=9).astype('int32'), streams)

@@ -11,7 +11,7 @@ from training_runs import make_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation import inspect, statistics
 from ram.evaluation.evaluate import evaluate, evaluation_streams, predict
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 
 TRANSLATED = {'variant': 'translated', 'canvas': [44, 61]}
@@ -22,7 +22,7 @@ def make_case(variant=TRANSLATED, **model):
         None, {'core': 'rnn', 'scales': 2, **model},
         **{'train_images': 40, 'validation': 10, 'test_images': 29,
            **variant})
-    network = build_ram(config, make_streams(1)['weights'])
+    network = build_network(config, make_streams(1)['weights'])
     network.action.logits.W.array *= 10
     canvases = fixed_canvases(config.data, load_splits(config.data), 'test')
     return network, canvases, config.data

@@ -25,7 +25,7 @@ from ram.fast.device import DeviceUpdater
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.engine import Engine
 from ram.fast.flat import Adam, FlatChain, flatten
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.training import build
 from ram.training.distributed import SingleProcess
@@ -93,7 +93,7 @@ def test_device_iteration_equals_links(kernels_as_cpp, monkeypatch, case):
         rng.integers(256, size=(10, config.data.channels, 9, 8),
                      dtype='uint8'),
         rng.integers(4, size=10).astype('int32'))
-    model = build_ram(config, make_streams(1)['weights'])
+    model = build_network(config, make_streams(1)['weights'])
     for param in model.params():
         param.array = rng.standard_normal(param.shape) * 0.5  # float64
     chain, optimizer, average = compose(config, model)
@@ -194,7 +194,7 @@ def test_ranks_sample_alone_and_learn_together(kernels_as_cpp):
     canvases = []
     for rank in (0, 1):
         ranks = Two(rank)
-        model = build_ram(config, make_streams(1)['weights'])
+        model = build_network(config, make_streams(1)['weights'])
         chain, optimizer, average = compose(config, model)
         iterator = BatchIterator(config.data, split, 4, make_streams(5), rank,
                                  2)

@@ -19,7 +19,7 @@ from ram.fast import kernels, products, workspace
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.flat import Adam, FlatChain
 from ram.functions import cuda
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.training.distributed import SingleProcess
 from ram.training.extensions.average_weights import AverageWeights
@@ -102,7 +102,7 @@ def record(recorder, name, *overrides):
     config = load_config(os.path.join(TOP, 'configs', name), [
         'data.name=synthetic', 'data.train_images=40', 'data.validation=8',
         'training.batch_size=3', *overrides])
-    model = build_ram(config, make_streams(1)['weights'])
+    model = build_network(config, make_streams(1)['weights'])
     average = AverageWeights(model, config.training.average)
     chain = TrainChain(model, config.training, make_streams(0))
     optimizer = Adam(0.01)

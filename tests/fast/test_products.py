@@ -17,7 +17,7 @@ from ram.fast import kernels, products, workspace
 from ram.fast.device_iteration import DeviceIteration
 from ram.fast.flat import Adam, FlatChain
 from ram.fast.products import CublasError, dot, sum_rows
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.training.distributed import SingleProcess
 from ram.training.train_chain import TrainChain
@@ -191,7 +191,7 @@ def one_iteration(core, scales, dtype, model_options=()):
     rng = numpy.random.default_rng(0)
     split = Split(rng.integers(256, size=(40, 1, 28, 28), dtype='uint8'),
                   rng.integers(10, size=40).astype('int32'))
-    model = build_ram(config, make_streams(1)['weights'])
+    model = build_network(config, make_streams(1)['weights'])
     for param in model.params():
         param.array = (0.3 * rng.standard_normal(param.shape)).astype(dtype)
     chain = TrainChain(model, config.training, make_streams(0))

@@ -11,7 +11,7 @@ from ram.config import TrainingConfig, config_from_dict
 from ram.fast.fused import fused_loss, fused_rollout
 from ram.functions.glimpse import glimpse
 from ram.losses import loss_by_links
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.models.ram import RAM
 from ram.random_streams import make_streams
 from ram.training.train_chain import TrainChain
@@ -24,7 +24,7 @@ def make(rng, **model):
         'glimpses': 3, 'glimpse_size': 4, 'what_units': 6, 'where_units': 5,
         'glimpse_units': 7, 'core_units': 8, 'location_units': 5,
         'std': 0.6, **model}}, 'test')
-    network = build_ram(config, make_streams(1)['weights'])
+    network = build_network(config, make_streams(1)['weights'])
     for param in network.params():
         param.array = (0.5 * rng.standard_normal(param.shape)).astype(
             'float32')
@@ -335,14 +335,14 @@ def test_only_the_learned_policy_learns(policy):
 def test_same_seed_same_weights():
     config = config_from_dict({}, 'test')
     one, two, other = (
-        build_ram(config, make_streams(seed)['weights']) for seed in (1, 1, 2))
+        build_network(config, make_streams(seed)['weights']) for seed in (1, 1, 2))
     for a, b, c in zip(one.params(), two.params(), other.params()):
         numpy.testing.assert_array_equal(a.array, b.array)
         assert a.ndim == 1 or (a.array != c.array).any()
 
 
 def test_a_used_network_can_be_copied():
-    net = build_ram(config_from_dict({}, 'test'), make_streams(1)['weights'])
+    net = build_network(config_from_dict({}, 'test'), make_streams(1)['weights'])
     arrays = [numpy.zeros((4, 1, 28, 28), 'float32'),
               *net.sample_noise(make_streams(0), 4)]
     want = fused_rollout(net, *arrays).states
@@ -363,7 +363,7 @@ def test_build_ram_follows_the_configuration():
                    'location_units': 10, 'std': 0.3, 'policy': 'frozen',
                    'first_location': 'center'},
          'training': {'reinforce_reaches_core': True}}, 'test')
-    net = build_ram(config, make_streams(1)['weights'])
+    net = build_network(config, make_streams(1)['weights'])
     shapes = {name: p.shape for name, p in net.namedparams() if p.ndim == 2}
     assert shapes == {
         '/glimpse/what/W': (6, 2 * 3 * 5 * 5), '/glimpse/where/W': (7, 2),

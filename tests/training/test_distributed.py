@@ -38,7 +38,7 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole(tmp_path):
     (tmp_path / 'check.py').write_text(textwrap.dedent('''
         import numpy, ram, chainer
         from ram.config import config_from_dict
-        from ram.models.build import build_ram
+        from ram.models.build import build_network
         from ram.random_streams import make_streams
         from ram.training.distributed import Ranks
         from ram.training.train_chain import TrainChain
@@ -50,7 +50,7 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole(tmp_path):
         labels = rng.integers(10, size=8).astype('int32')
 
         def gradients(part):
-            model = build_ram(config, make_streams(1)['weights'])
+            model = build_network(config, make_streams(1)['weights'])
             model.draw = lambda streams, batch, draw=model.draw: [
                 a[..., part, :] for a in draw(make_streams(2), 8)]
             chain = TrainChain(model, config.training, None)

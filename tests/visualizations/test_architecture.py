@@ -8,7 +8,7 @@ from training_runs import TOP, make_config
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluation_streams, trajectories
 from ram.evaluation.gradient_map import gradient_map
-from ram.models.build import build_ram
+from ram.models.build import build_network
 from ram.random_streams import make_streams
 from ram.visualizations.architecture import (
     Sizes,
@@ -31,7 +31,7 @@ def make(training=None, **model):
                    'where_units': 14, 'location_units': 15, 'glimpse_size': 6,
                    'scales': 2, **model},
         name='npz', file='x', channels=1, classes=7, image_size=[40, 50])
-    return build_ram(config, make_streams(0)['weights']), config
+    return build_network(config, make_streams(0)['weights']), config
 
 
 def draw(name, model, config):

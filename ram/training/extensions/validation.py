@@ -7,9 +7,8 @@ import numpy
 from chainer.training import extension
 
 from ram.config import Config
-from ram.evaluation.evaluate import evaluate, evaluation_streams, measure
-from ram.evaluation.play import evaluate_games
-from ram.models.player import Player
+from ram.evaluation.evaluate import measure
+from ram.evaluation.play import evaluate_split
 from ram.training.distributed import SingleProcess
 
 
@@ -57,18 +56,10 @@ class Validation(extension.Extension):
 
     def _measure(self):
         if self._predict is not None:
-            return _report(measure(self._predict().astype('float64'),
-                                   self._labels, 1.0))
-        streams = evaluation_streams(self._config.data, 'validation')
-        batch_size = self._config.evaluation.batch_size
-        if isinstance(self.model, Player):
-            result = evaluate_games(self.model, self._images, streams,
-                                    batch_size=batch_size)
-            return {'validation/main/error': result.error}
-        return _report(evaluate(self.model, self._images, self._labels,
-                                streams, batch_size=batch_size))
-
-
-def _report(result):
-    return {'validation/main/error': result.error,
-            'validation/main/loss': result.loss}
+            result = measure(self._predict().astype('float64'),
+                             self._labels, 1.0)
+        else:
+            result = evaluate_split(self.model, self._images, self._labels,
+                                    self._config, 'validation')
+        return {f'validation/main/{name}': getattr(result, name)
+                for name in ('error', 'loss') if hasattr(result, name)}
