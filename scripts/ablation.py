@@ -16,11 +16,10 @@ import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, List, NamedTuple
 
 from make_media import fill
 
-from ram.commands.arguments import positive
+from ram.commands.arguments import positive, reports_errors
 from ram.config import RUN_OPTIONS, differences, load_config
 from ram.errors import RamError
 from ram.files import write_json
@@ -30,14 +29,9 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = 'configs/paper/README.md'
 
 
-class Study(NamedTuple):
-    """Changes of a row, by what the table calls them."""
-
-    epochs: int
-    changes: Dict[str, List[str]]
-
-
-OURS = Study(10, {
+EPOCHS = 10  # of each training
+# Changes of a row, by what the table calls them.
+OURS = {
     'as it is': [],
     'REINFORCE trains the location network alone, as in the paper': [
         'training.reinforce_reaches_core=false'],
@@ -57,8 +51,8 @@ OURS = Study(10, {
         'training.optimizer=momentum_sgd', 'training.learning_rate=0.05'],
     'batch 128, rate 0.001': ['training.batch_size=128',
                               'training.learning_rate=0.001'],
-})
-THE_PAPERS = Study(10, {
+}
+THE_PAPERS = {
     'as it is': [],
     'LSTM core': ['model.core=lstm'],
     'location network with a hidden layer and tanh': [
@@ -74,7 +68,7 @@ THE_PAPERS = Study(10, {
     'Adam, rate 0.001, cosine to 1 %': [
         'training.optimizer=adam', 'training.learning_rate=0.001',
         'training.schedule=cosine', 'training.final_rate=0.01'],
-})
+}
 STUDIES = {'cluttered-4': OURS, 'mnist-faithful': THE_PAPERS}
 
 
@@ -94,12 +88,8 @@ def folder_of(args, changes, seed):
 
 
 def overrides(args, changes, seed):
-    return [f'training.epochs={STUDIES[args.row].epochs}',
+    return [f'training.epochs={EPOCHS}',
             f'training.seed={seed}', *changes, *args.set]
-
-
-def seeds_of(args):
-    return list(range(1, args.seeds + 1))
 
 
 def least_error(folder):
@@ -133,7 +123,7 @@ def train(args, name, seed):
             configuration.
 
     """
-    changes = STUDIES[args.row].changes[name]
+    changes = STUDIES[args.row][name]
     folder = folder_of(args, changes, seed)
     if not is_finished(folder, config_of(args, changes, seed)):
         os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -153,9 +143,9 @@ def train(args, name, seed):
 def make_record(args):
     """Least validation errors of all trainings."""
     rows = []
-    for name, changes in STUDIES[args.row].changes.items():
+    for name, changes in STUDIES[args.row].items():
         errors = [least_error(folder_of(args, changes, seed))
-                  for seed in seeds_of(args)]
+                  for seed in args.seeds]
         rows.append({
             'name': name, 'set': changes, 'errors': errors,
             'mean': statistics.mean(errors),
@@ -163,7 +153,7 @@ def make_record(args):
             if len(errors) > 1 else None})
     return {'row': args.row, 'set': args.set,
             'epochs': config_of(args, [], 1).training.epochs,
-            'seeds': seeds_of(args), 'rows': rows}
+            'seeds': args.seeds, 'rows': rows}
 
 
 def table(record):
@@ -177,6 +167,7 @@ def table(record):
     return '\n'.join(lines)
 
 
+@reports_errors
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -197,22 +188,18 @@ def main():
     parser.add_argument('--set', nargs='+', action='extend', default=[],
                         metavar='K=V', help='for all trainings')
     args = parser.parse_args()
+    args.seeds = list(range(1, args.seeds + 1))
     os.environ.setdefault('OMP_NUM_THREADS', '1')
-    try:
-        with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda pair: train(args, *pair), [
-                (name, seed) for seed in seeds_of(args)
-                for name in STUDIES[args.row].changes]))
-        record = make_record(args)
-        path = os.path.join(TOP, 'media', 'results',
-                            f'ablation-{args.row}.json')
-        write_json(path, record)
-        page = os.path.join(TOP, PAGE)
-        fill(page, f'ablation {args.row}', table(record))
-    except RamError as error:
-        for problem in error.problems:
-            print(f'ablation: {problem}', file=sys.stderr)
-        return 2
+    with ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(lambda pair: train(args, *pair), [
+            (name, seed) for seed in args.seeds
+            for name in STUDIES[args.row]]))
+    record = make_record(args)
+    path = os.path.join(TOP, 'media', 'results',
+                        f'ablation-{args.row}.json')
+    write_json(path, record)
+    page = os.path.join(TOP, PAGE)
+    fill(page, f'ablation {args.row}', table(record))
     print(f'written: {path} {page}')
     return 0
 

@@ -25,6 +25,7 @@ from unittest import mock
 import matplotlib
 import numpy
 
+from ram.commands.arguments import reports_errors
 from ram.config import config_from_dict, load_config
 from ram.data.splits import Split, Splits
 from ram.devices import get_device
@@ -77,10 +78,9 @@ class Subject:
             (500, config.data.channels) + config.data.canvas_size, 'float32')
         self.labels = self.splits.test.labels
         self.products = []
-        if device.xp is numpy and self.engine == 'fused':
+        if self.engine == 'device' or (
+                device.xp is numpy and self.engine == 'fused'):
             self._record()
-        elif self.engine == 'device':
-            self._record_on_device()
 
     def _build(self):
         with tempfile.TemporaryDirectory() as out:
@@ -90,21 +90,7 @@ class Subject:
         return composed.trainer.updater
 
     def _record(self):
-        """Records the operands of every product of one iteration."""
-        def noting(product):
-            def note(a, b, out=None):
-                self.products.append((product, a.copy('K'), b.copy('K')))
-                return product(a, b, out=out)
-            return note
-
-        with mock.patch.multiple(numpy, dot=noting(numpy.dot),
-                                 matmul=noting(numpy.matmul)):
-            self.updater.update()
-        self.products = [(product, a, b, product(a, b))
-                         for product, a, b in self.products]
-
-    def _record_on_device(self):
-        """Records the products of an iteration; the floor replays them."""
+        """Records the products of an iteration; the floor repeats them."""
         calls, products_of = self.products, products.products_of
 
         def noting(call):
@@ -115,21 +101,17 @@ class Subject:
 
         def recording(array):
             own = products_of(array)
-            return SimpleNamespace(dot=noting(own.dot),
-                                   sum_rows=noting(own.sum_rows))
+            on_cpu = own is products.NumpyProducts
+            return SimpleNamespace(  # cuBLAS sums by a product with ones
+                dot=noting(own.dot),
+                sum_rows=own.sum_rows if on_cpu else noting(own.sum_rows))
 
         with mock.patch.object(products, 'products_of', recording):
             self.updater.update()
-
-        def replay():
-            for call in calls:
-                call()
-
-        self.floor = replay
-        if self.device.xp is not numpy:  # it is NumPy in tests
+        if self.device.xp is not numpy:
             from ram.fast.cuda_graph import CudaGraphRunner
 
-            self.floor = CudaGraphRunner(replay, True)
+            self.floor = CudaGraphRunner(self.floor, True)
 
     def keep_batch(self):
         """Excludes the making of batches from what is measured."""
@@ -138,8 +120,8 @@ class Subject:
         iterator.next = lambda: batch
 
     def floor(self):
-        for product, a, b, out in self.products:
-            product(a, b, out=out)
+        for repeat in self.products:
+            repeat()
 
     def train(self):
         self.updater.update()
@@ -277,6 +259,7 @@ def plot(found, folder):
     return paths
 
 
+@reports_errors
 def main():
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parser = argparse.ArgumentParser(
@@ -301,34 +284,29 @@ def main():
                         help='with --growth: plots go there')
     parser.add_argument('--json', metavar='FILE', help='figures go there')
     args = parser.parse_args()
-    try:
-        device = get_device(args.device)
-        ranks = (Ranks(args.communicator) if args.communicator
-                 else SINGLE_PROCESS)
-        configs = {os.path.splitext(os.path.basename(path))[0]:
-                   load_config(path, args.set) for path in args.configs}
-        for name, config in configs.items():
-            if config.data.is_game:
-                raise RamError(f'{name}: a game is not measured; name '
-                               'configurations of images')
-        report = {'versions': versions(device), 'rows': {
-            name: compare(name, config, device, args, ranks)
-            for name, config in configs.items()}}
-        if ranks.rank:
-            return 0
-        if args.growth:
-            first = next(iter(configs.values()))
-            report['growth'] = growth(first, device, args)
-            if args.plots:
-                print('written: ' + ' '.join(
-                    plot(report['growth'], args.plots)))
-        if args.json:
-            write_json(args.json, report)
-            print(f'written: {args.json}')
-    except RamError as error:
-        for problem in error.problems:
-            print(f'benchmark: {problem}', file=sys.stderr)
-        return 2
+    device = get_device(args.device)
+    ranks = (Ranks(args.communicator) if args.communicator
+             else SINGLE_PROCESS)
+    configs = {os.path.splitext(os.path.basename(path))[0]:
+               load_config(path, args.set) for path in args.configs}
+    for name, config in configs.items():
+        if config.data.is_game:
+            raise RamError(f'{name}: a game is not measured; name '
+                           'configurations of images')
+    report = {'versions': versions(device), 'rows': {
+        name: compare(name, config, device, args, ranks)
+        for name, config in configs.items()}}
+    if ranks.rank:
+        return 0
+    if args.growth:
+        first = next(iter(configs.values()))
+        report['growth'] = growth(first, device, args)
+        if args.plots:
+            print('written: ' + ' '.join(
+                plot(report['growth'], args.plots)))
+    if args.json:
+        write_json(args.json, report)
+        print(f'written: {args.json}')
     return 0
 
 

@@ -22,6 +22,7 @@ from reproduction import rows
 from reproduction.records import commit, read_records
 
 from ram.checkpoint import PRETRAINED, load_checkpoint, save_checkpoint
+from ram.commands.arguments import reports_errors
 from ram.config import load_config
 from ram.data.splits import load_splits
 from ram.errors import RamError
@@ -162,6 +163,7 @@ def _cell(found):
     return f'{100 - found["error"]:.2f} [{100 - high:.2f}, {100 - low:.2f}]'
 
 
+@reports_errors
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -173,17 +175,12 @@ def main():
     args = parser.parse_args()
     if not args.runs and not args.table:
         parser.error('name run folders, or --table')
-    try:
-        found = [record_run(folder) for folder in args.runs]
-        if args.export and found:
-            export(*found[0])
-        if args.table:
-            fill(PAGE, 'catch', table(load_config(CONFIG)))
-            print(f'written: {PAGE}')
-    except RamError as error:
-        for problem in error.problems:
-            print(f'catch: {problem}', file=sys.stderr)
-        return 2
+    found = [record_run(folder) for folder in args.runs]
+    if args.export and found:
+        export(*found[0])
+    if args.table:
+        fill(PAGE, 'catch', table(load_config(CONFIG)))
+        print(f'written: {PAGE}')
     return 0
 
 

@@ -30,6 +30,7 @@ import benchmark
 import numpy
 
 from ram.checkpoint import load_checkpoint
+from ram.commands.arguments import reports_errors
 from ram.config import load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
@@ -271,6 +272,7 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+@reports_errors
 def main(arguments):
     args = parse(arguments)
 
@@ -279,29 +281,24 @@ def main(arguments):
         write_json(path, values)
         return path
 
-    try:
-        device = get_device(args.device)
-        if args.run:
-            PARTS[args.run](args, device,
-                            lambda values: write(f'{args.run}.json', values))
-            return 0
-        parts = [name for name in args.parts
-                 if name != 'tests' or is_gpu(device)]
-        if not parts:
-            raise RamError(f'--parts tests: {args.device} is no GPU; name '
-                           '--device @cupy:0, or other parts')
-        os.makedirs(args.out, exist_ok=True)
-        report = {'versions': versions(device), 'parts': {}}
-        for name in parts:
-            report['parts'][name] = run_part(
-                name, args.limit or LIMITS[name], arguments,
-                os.path.join(args.out, f'{name}.json'))
-            report['targets'] = targets(report)
-            path = write('gpu_report.json', report)
-    except RamError as error:
-        for problem in error.problems:
-            print(f'gpu_check: {problem}', file=sys.stderr)
-        return 2
+    device = get_device(args.device)
+    if args.run:
+        PARTS[args.run](args, device,
+                        lambda values: write(f'{args.run}.json', values))
+        return 0
+    parts = [name for name in args.parts
+             if name != 'tests' or is_gpu(device)]
+    if not parts:
+        raise RamError(f'--parts tests: {args.device} is no GPU; name '
+                       '--device @cupy:0, or other parts')
+    os.makedirs(args.out, exist_ok=True)
+    report = {'versions': versions(device), 'parts': {}}
+    for name in parts:
+        report['parts'][name] = run_part(
+            name, args.limit or LIMITS[name], arguments,
+            os.path.join(args.out, f'{name}.json'))
+        report['targets'] = targets(report)
+        path = write('gpu_report.json', report)
     print_report(report)
     print(f'written: {path}')
     succeeded = all('problem' not in figures and figures.get('passed', True)

@@ -33,7 +33,7 @@ from reproduction.records import (
 )
 from reproduction.runs import Run
 
-from ram.commands.arguments import positive
+from ram.commands.arguments import positive, reports_errors
 from ram.errors import RamError
 
 
@@ -142,6 +142,7 @@ def write_table() -> None:
                                       [*pages, *pictures])))
 
 
+@reports_errors
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -168,23 +169,18 @@ def main() -> int:
     args.runs = os.path.abspath(args.runs)
     names = (rows.names() if args.rows == ['all']
              else list(dict.fromkeys(args.rows)))
-    try:
-        for name in names:
-            if name not in rows.names():
-                raise RamError(f'{name}: no such row; known are '
-                               + ', '.join(rows.names()))
-        if not names and not args.table:
-            parser.error('name rows, or all, or --table')
-        status = reproduce([Run(name, seed, args) for name in names
-                            for seed in range(1, args.seeds + 1)], args)
-        if args.export and not status:
-            export(names, args)
-        if args.table:
-            write_table()
-    except RamError as error:
-        for problem in error.problems:
-            print(f'reproduce: {problem}', file=sys.stderr)
-        return 2
+    for name in names:
+        if name not in rows.names():
+            raise RamError(f'{name}: no such row; known are '
+                           + ', '.join(rows.names()))
+    if not names and not args.table:
+        parser.error('name rows, or all, or --table')
+    status = reproduce([Run(name, seed, args) for name in names
+                        for seed in range(1, args.seeds + 1)], args)
+    if args.export and not status:
+        export(names, args)
+    if args.table:
+        write_table()
     return status
 
 

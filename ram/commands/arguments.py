@@ -1,6 +1,7 @@
 """What several commands share: arguments, loading, progress bars."""
 
 import argparse
+import functools
 import sys
 from typing import Any, Callable, NamedTuple, Tuple
 
@@ -141,6 +142,19 @@ def print_error(error: RamError) -> None:
     """Prints one line per problem to standard error."""
     for problem in error.problems:
         print(f'ram: {problem}', file=sys.stderr, flush=True)
+
+
+def reports_errors(main: Callable) -> Callable:
+    """The main of a script, which then prints a RamError and returns 2."""
+    @functools.wraps(main)
+    def run(*args):
+        try:
+            return main(*args)
+        except RamError as error:
+            print_error(error)
+            return 2
+
+    return run
 
 
 def progress_bar(what: str) -> Callable[[int, int], None]:

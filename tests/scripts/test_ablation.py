@@ -22,8 +22,9 @@ def ablation(tmp_path, monkeypatch, load_script):
     (tmp_path / 'README.md').write_text(
         'before\n<!-- ablation toy -->\nold\n<!-- /ablation toy -->\nafter\n')
     monkeypatch.setattr(script, 'TOP', str(tmp_path))
-    monkeypatch.setattr(script, 'STUDIES', {'toy': script.Study(2, {
-        'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']})})
+    monkeypatch.setattr(script, 'EPOCHS', 2)
+    monkeypatch.setattr(script, 'STUDIES', {'toy': {
+        'as it is': [], 'a rate of 0.1': ['training.learning_rate=0.1']}})
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', [
