@@ -252,8 +252,8 @@ def fused_problem(model: chainer.Chain) -> Optional[str]:
     """Why the fused functions do not serve for a network.
 
     They serve if all its Links are built in, and if on a few random images
-    they give the gradient that the Links give: so a Link or a loss that was
-    edited takes effect.
+    they give the glimpses and the gradient that the Links give: so a Link or
+    a loss that was edited takes effect.
 
     Returns:
         The reason, or None if they serve.
@@ -279,15 +279,16 @@ def _find_problem(model):
             return f'{name} is not built in'
     try:
         # Rounding may move a crop by a pixel once, not twice.
-        same = any(_same_gradient(model, seed) for seed in range(2))
+        same = any(_same(model, seed) for seed in range(2))
     except Exception as error:  # a built-in Link with other layers
         return f'it does not fit this network ({type(error).__name__}: {error})'
     return (None if same else
             'ram/links, ram/models or ram/losses compute something else')
 
 
-def _same_gradient(model, seed):
-    """Whether both forms of the loss have one gradient on random images."""
+def _same(model, seed):
+    """Whether both forms take the same glimpses of random images in an
+    evaluation, and have the same gradient of the loss in training."""
     rng = numpy.random.default_rng(seed)
     trial = model.copy('copy')
     trial.to_device('@numpy')
@@ -299,9 +300,14 @@ def _same_gradient(model, seed):
     images = rng.random((3, channels, side, side)).astype(dtype)
     first, noise = (array.astype(dtype) for array in trial.sample_noise(
         {'location': rng, 'noise': rng}, 3))
-    with chainer.no_backprop_mode():
-        states = trial(images, first, noise).states
-        labels = trial.action(states[-1]).array.argmax(axis=1).astype('int32')
+    with chainer.no_backprop_mode(), chainer.using_config('train', False):
+        rollout = trial(images, first, noise)
+        fused = fused_rollout(trial, images, first, noise)
+        labels = trial.action(rollout.states[-1]).array.argmax(
+            axis=1).astype('int32')
+    if not (numpy.allclose(rollout.sampled, fused.sampled, atol=1e-4)
+            and numpy.allclose(rollout.states.array, fused.states, atol=1e-4)):
+        return False
     classes = len(trial.action.logits.W)
     labels[1:] = (labels[1:] + 1) % classes  # one is correct
 

@@ -291,7 +291,8 @@ def test_fused_problem_finds_a_new_core(monkeypatch):
 
 
 @pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'reward',
-                                    'class weights', 'detach'])
+                                    'class weights', 'detach',
+                                    'evaluation'])
 def test_fused_problem_finds_edited_code(monkeypatch, edited):
     if edited == 'core':
         forward = links.RNNCore.forward
@@ -315,6 +316,11 @@ def test_fused_problem_finds_edited_code(monkeypatch, edited):
         monkeypatch.setattr(
             'ram.losses.cross_entropy', lambda logits, labels, weights:
             chainer.functions.softmax_cross_entropy(logits, labels))
+    elif edited == 'evaluation':  # what no gradient in training shows
+        forward = links.LocationNetwork.forward
+        monkeypatch.setattr(
+            links.LocationNetwork, 'forward', lambda self, h: forward(
+                self, h) + 0.3 * (not chainer.config.train))
     else:  # a gradient, not a value
         forward = links.BaselineNetwork.forward
         monkeypatch.setattr(
