@@ -23,12 +23,12 @@ from reproduction.records import commit, read_records
 
 from ram.checkpoint import PRETRAINED, load_checkpoint, save_checkpoint
 from ram.commands.arguments import reports_errors
-from ram.config import load_config
+from ram.config import RUN_OPTIONS, differences, load_config
 from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluation_streams
 from ram.evaluation.play import evaluate_games
-from ram.files import write_json
+from ram.files import read_log, write_json
 from ram.games.catch import Catch
 
 CONFIG = os.path.join(rows.TOP, 'configs', 'catch.yaml')
@@ -55,23 +55,25 @@ def measure(model, config):
     return found
 
 
-def read_json(folder, name):
-    try:
-        with open(os.path.join(folder, name)) as file:
-            return json.load(file)
-    except OSError as error:
-        raise RamError(f'{folder}: no {name}; name a run folder of ram train '
-                       'configs/catch.yaml') from error
-
-
 def record_run(folder):
-    """Measures the best network of a run and writes its record."""
-    log, versions = read_json(folder, 'log'), read_json(folder,
-                                                        'versions.json')
+    """Measures the best network of a run and writes its record.
+
+    Raises:
+        RamError: Where it is not a run of configs/catch.yaml.
+
+    """
+    log = read_log(folder)
     loaded = load_checkpoint(os.path.join(folder, 'best.npz'))
     config = loaded.config
-    if not config.data.is_game:
-        raise RamError(f'{folder}: not a run of configs/catch.yaml')
+    overrides = [f'model.policy={config.model.policy}']
+    for key, was, now in differences(config, load_config(CONFIG, [
+            f'training.seed={config.training.seed}', *overrides]),
+            RUN_OPTIONS):
+        raise RamError(f'{folder}: trained with {key} {was}, and '
+                       f'configs/catch.yaml has {now}; name a run of ram '
+                       'train configs/catch.yaml')
+    with open(os.path.join(folder, 'versions.json')) as file:
+        versions = json.load(file)
     name = 'catch' if config.model.policy == 'learned' else (
         f'catch-{config.model.policy}')
     missed = measure(loaded.model, config)
@@ -84,7 +86,8 @@ def record_run(folder):
         'minutes': round(log[-1]['elapsed_time'] / 60, 1),
         'device': versions['device'], 'commit': commit(),
         'command': 'ram train configs/catch.yaml --seed '
-                   f'{config.training.seed}',
+                   f'{config.training.seed}' + (
+                       '' if name == 'catch' else f' --set {overrides[0]}'),
         'versions': {key: versions[key] for key in (
             'ram', 'python', 'chainer', 'numpy', 'threads')},
         'config': config.as_dict(),

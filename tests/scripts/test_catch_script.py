@@ -14,15 +14,17 @@ CATCH = dict(name='catch', image_size=[6, 6], classes=3, train_images=300,
              validation=60, test_images=200)
 
 
+def player(policy='learned', **training):
+    return make_config({'epochs': 1, **training}, {
+        'glimpses': 5, 'glimpse_size': 2, 'policy': policy}, **CATCH)
+
+
 @pytest.fixture
 def catch(tmp_path, monkeypatch, load_script):
     """The script with a page and folders of its own; call it."""
     script = load_script('catch')
     (tmp_path / 'README.md').write_text('<!-- catch -->\n<!-- /catch -->\n')
-    (tmp_path / 'catch.yaml').write_text(
-        'data: {name: catch, image_size: 6, classes: 3, test_images: 200, '
-        'train_images: 300, validation: 60}\n'
-        'model: {glimpses: 5, glimpse_size: 2}')
+    (tmp_path / 'catch.yaml').write_text(json.dumps(player().as_dict()))
     (tmp_path / 'results').mkdir()
     monkeypatch.setattr(script, 'PAGE', str(tmp_path / 'README.md'))
     monkeypatch.setattr(script, 'CONFIG', str(tmp_path / 'catch.yaml'))
@@ -39,9 +41,7 @@ def catch(tmp_path, monkeypatch, load_script):
 
 def test_records_export_and_table(catch, tmp_path, monkeypatch, capsys):
     for policy in ('learned', 'random'):
-        train(make_config({'epochs': 1}, {
-            'glimpses': 5, 'glimpse_size': 2, 'policy': policy}, **CATCH),
-              tmp_path / policy)
+        train(player(policy), tmp_path / policy)
     assert catch(tmp_path / 'learned', tmp_path / 'random', '--export',
                  '--table') == 0
     with open(tmp_path / 'results' / 'catch-1.json') as file:
@@ -64,7 +64,7 @@ def test_records_export_and_table(catch, tmp_path, monkeypatch, capsys):
 
 
 def test_scripted_players_move_one_column_a_step(catch):
-    config = make_config({}, {'glimpses': 5, 'glimpse_size': 2}, **CATCH)
+    config = player()
     game = Catch.of(config.data)
     start = game.start(load_splits(config.data).test.images)
     actions = catch.script.follow(game, start)
@@ -75,8 +75,9 @@ def test_scripted_players_move_one_column_a_step(catch):
 
 def test_other_folders_are_refused(catch, tmp_path, capsys):
     assert catch(tmp_path) == 2
-    assert f'{tmp_path}: no log; name a run folder' in (
-        capsys.readouterr().err)
-    train(make_config({'epochs': 1}), tmp_path / 'images')
-    assert catch(tmp_path / 'images') == 2
-    assert 'not a run of configs/catch.yaml' in capsys.readouterr().err
+    assert 'best.npz: no such file' in capsys.readouterr().err
+    train(player(learning_rate=0.1), tmp_path / 'other')
+    assert catch(tmp_path / 'other') == 2
+    assert ('trained with training.learning_rate 0.1, and configs/catch.yaml '
+            'has ' in capsys.readouterr().err)
+    assert not list((tmp_path / 'results').iterdir())
