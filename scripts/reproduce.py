@@ -40,6 +40,10 @@ from ram.errors import RamError
 def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     """Trains all runs without a record; returns the exit status."""
     waiting = [run for run in runs if not run.done()]
+    for run in runs:
+        if run.done():
+            print(f'{run.title}: has a record, {os.path.relpath(run.record)}; '
+                  'move it away to train the row again')
     active, failed, stopped = [], [], []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, frame: stopped.append(n))
@@ -80,16 +84,15 @@ def start(waiting: List[Run], active: List[Run], jobs: int) -> None:
 
 def finish(run: Run, evaluator: Executor, failed: List[str],
            stopped: List[int]) -> Optional[str]:
-    """Has a run evaluated that is trained; says what came of it at its end.
-
-    Raises:
-        RamError: See :meth:`Run.write_record`.
-
-    """
+    """Has a run evaluated that is trained; says what came of it at its end."""
     if run.record_written is not None:
         if not run.record_written.done():
             return None
-        run.record_written.result()
+        try:
+            run.record_written.result()
+        except RamError as error:
+            failed.append(run.title)
+            return f'{run.title}: {error}\n'
         return f'{run.title}: {describe(read_records([run.name])[-1])}\n'
     status = run.process.poll() if run.process else 0
     if status is None:

@@ -77,13 +77,15 @@ def test_a_row_is_trained_once(reproduce, capsys):
     capsys.readouterr()
     assert reproduce('toy') == 0
     assert os.stat(best).st_mtime_ns == stamp
-    assert 'epoch' not in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        f'toy-1: has a record, {os.path.relpath(reproduce.folder)}'
+        '/results/toy-1.json; move it away to train the row again\n')
     # Nor is a run of another configuration recorded.
     os.unlink(reproduce.folder / 'results' / 'toy-1.json')
     (reproduce.folder / 'toy.yaml').write_text(TOY + 'evaluation: {every: 2}')
-    assert reproduce('toy') == 2
+    assert reproduce('toy') == 1
     assert 'was trained with another configuration' in (
-        capsys.readouterr().err)
+        capsys.readouterr().out)
 
 
 def test_runs_side_by_side_have_a_thread_each(reproduce, capsys, monkeypatch):
