@@ -151,8 +151,7 @@ def make_record(args):
             'mean': statistics.mean(errors),
             'standard_error': statistics.stdev(errors) / len(errors) ** 0.5
             if len(errors) > 1 else None})
-    return {'row': args.row, 'set': args.set,
-            'epochs': config_of(args, [], 1).training.epochs,
+    return {'row': args.row, 'epochs': config_of(args, [], 1).training.epochs,
             'seeds': args.seeds, 'rows': rows}
 
 
@@ -186,7 +185,8 @@ def main():
                         default=os.path.join(TOP, 'runs', 'ablation'),
                         help='run folders go there (default: runs/ablation)')
     parser.add_argument('--set', nargs='+', action='extend', default=[],
-                        metavar='K=V', help='for all trainings')
+                        metavar='K=V', help='for all trainings; the table is then printed, '
+                        'and written nowhere')
     args = parser.parse_args()
     args.seeds = list(range(1, args.seeds + 1))
     os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -195,6 +195,9 @@ def main():
             (name, seed) for seed in args.seeds
             for name in STUDIES[args.row]]))
     record = make_record(args)
+    if args.set:
+        print(table(record))
+        return 0
     path = os.path.join(TOP, 'media', 'results',
                         f'ablation-{args.row}.json')
     write_json(path, record)

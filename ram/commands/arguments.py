@@ -153,6 +153,9 @@ def reports_errors(main: Callable) -> Callable:
         except RamError as error:
             print_error(error)
             return 2
+        except KeyboardInterrupt:
+            print('interrupted; the same command continues', file=sys.stderr)
+            return 130
 
     return run
 
