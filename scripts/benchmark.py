@@ -25,7 +25,7 @@ from unittest import mock
 import matplotlib
 import numpy
 
-from ram.commands.arguments import reports_errors
+from ram.commands.arguments import positive, reports_errors
 from ram.config import config_from_dict, load_config
 from ram.data.splits import Split, Splits
 from ram.devices import get_device
@@ -33,7 +33,7 @@ from ram.errors import RamError
 from ram.evaluation.evaluate import evaluate
 from ram.fast import products
 from ram.fast.engine import ENGINES
-from ram.files import write_json
+from ram.files import make_folder, write_json
 from ram.random_streams import make_streams
 from ram.training.build import build_trainer
 from ram.training.distributed import COMMUNICATORS, SINGLE_PROCESS, Ranks
@@ -53,7 +53,7 @@ NAMES = {'model.glimpses': 'glimpses T', 'model.scales': 'scales k',
          'model.core_units': 'state width'}
 
 
-def noise_splits(data, count=1024):
+def noise_splits(data, count):
     """A data set of noise in the configuration's shape."""
     rng = numpy.random.default_rng(0)
     images = rng.integers(256, size=(count, data.channels) + data.image_size,
@@ -67,11 +67,12 @@ def noise_splits(data, count=1024):
 class Subject:
     """A network in training on noise, and its matrix products."""
 
-    def __init__(self, config, device, count=1024, ranks=SINGLE_PROCESS):
+    def __init__(self, config, device, count=0, ranks=SINGLE_PROCESS):
         self.config = config
         self.device = device
         self.ranks = ranks
-        self.splits = noise_splits(config.data, count)
+        self.splits = noise_splits(config.data, max(
+            1024, count, config.training.batch_size))
         self.updater = self._build()
         self.model = self.updater.get_optimizer('main').target.chain.model
         self.images = numpy.random.default_rng(1).random(
@@ -274,8 +275,8 @@ def main():
         default=['auto'], help='engines to compare; ratios are to the first')
     parser.add_argument('--communicator', choices=COMMUNICATORS, help=(
         'images/s in training of all processes that mpiexec started'))
-    parser.add_argument('--repeats', type=int, default=7, metavar='N')
-    parser.add_argument('--iterations', type=int, default=10, metavar='N',
+    parser.add_argument('--repeats', type=positive, default=7, metavar='N')
+    parser.add_argument('--iterations', type=positive, default=10, metavar='N',
                         help='in a repeat (default: %(default)s)')
     parser.add_argument('--growth', action='store_true', help=(
         'also measure what the cost grows with, from the first '
@@ -285,6 +286,8 @@ def main():
     parser.add_argument('--json', metavar='FILE', help='figures go there')
     args = parser.parse_args()
     device = get_device(args.device)
+    if args.plots:
+        make_folder(args.plots)
     ranks = (Ranks(args.communicator) if args.communicator
              else SINGLE_PROCESS)
     configs = {os.path.splitext(os.path.basename(path))[0]:

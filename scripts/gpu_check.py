@@ -30,7 +30,7 @@ import benchmark
 import numpy
 
 from ram.checkpoint import load_checkpoint
-from ram.commands.arguments import reports_errors
+from ram.commands.arguments import positive, reports_errors
 from ram.config import load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
@@ -263,10 +263,10 @@ def parse(arguments):
         help='override the training run')
     add('--configs', nargs='+', default=CONFIGS, metavar='NAME',
         help='speed: of configs/NAME.yaml')
-    add('--batches', type=int, nargs='+', default=BATCHES, metavar='B')
-    add('--repeats', type=int, default=3, metavar='N')
-    add('--iterations', type=int, default=100, metavar='N')
-    add('--images', type=int, default=10000, metavar='N',
+    add('--batches', type=positive, nargs='+', default=BATCHES, metavar='B')
+    add('--repeats', type=positive, default=3, metavar='N')
+    add('--iterations', type=positive, default=100, metavar='N')
+    add('--images', type=positive, default=10000, metavar='N',
         help='evaluation: number of images')
     add('--run', choices=list(PARTS), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

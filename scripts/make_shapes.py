@@ -10,9 +10,13 @@ sub-folders: shapes/circle/0000.png, ...
 import argparse
 import math
 import os
+import sys
 
 import numpy
 from PIL import Image, ImageDraw
+
+from ram.commands.arguments import natural, positive, reports_errors
+from ram.files import make_folder
 
 SIDE, FINE = 48, 4  # pixels of an image, and of each while it is rendered
 
@@ -52,19 +56,20 @@ def draw(shape, rng):
                       255).astype('uint8')
 
 
+@reports_errors
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--out', metavar='DIR', default='shapes',
                         help='default: %(default)s')
-    parser.add_argument('--images', type=int, metavar='N', default=2000,
+    parser.add_argument('--images', type=positive, metavar='N', default=2000,
                         help='of each shape (default: %(default)s)')
-    parser.add_argument('--seed', type=int, metavar='N', default=0)
+    parser.add_argument('--seed', type=natural, metavar='N', default=0)
     args = parser.parse_args()
     rng = numpy.random.default_rng(args.seed)
     for name, shape in SHAPES.items():
         folder = os.path.join(args.out, name)
-        os.makedirs(folder, exist_ok=True)
+        make_folder(folder)
         for i in range(args.images):
             Image.fromarray(draw(shape, rng)).save(
                 os.path.join(folder, f'{i:04d}.png'))
@@ -72,4 +77,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
