@@ -170,9 +170,9 @@ class ModelConfig(_Section):
         'random', "uniform over the image; its centre; or the centre with "
         "the policy's noise")
     policy: Literal['learned', 'random', 'center', 'frozen'] = _key(
-        'learned', 'learned, or a control: random takes every glimpse '
-        'anywhere, center all of them at the centre, frozen keeps the '
-        'location network as it was initialized')
+        'learned', 'learned, or a control: random takes every glimpse after '
+        'the first anywhere, center all of them at the centre, frozen keeps '
+        'the location network as it was initialized')
     glimpse_network: str = _part('glimpse_network', (
         'the Link that encodes a glimpse; or a class of your own, '
         'module.Class, with the same arguments'))

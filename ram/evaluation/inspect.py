@@ -131,8 +131,8 @@ def error_by_gaze(model: RAM, canvases: FixedCanvases,
         batch_size: Images at a time.
 
     Returns:
-        Errors in %: with the network's own policy, with glimpses at random
-        locations, and with all glimpses at the centre.
+        Errors in %: with the network's own policy, with all glimpses after
+        the first at random locations, and with all glimpses at the centre.
 
     """
     own, errors = model.policy, {}
