@@ -27,7 +27,7 @@ from ram.evaluation.gradient_map import gradient_map, gradient_table
 from ram.files import replacing
 from ram.models.build import build_network
 from ram.random_streams import make_streams
-from ram.visualizations import architecture
+from ram.visualizations import architecture, sheet
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = [
@@ -74,7 +74,8 @@ def draw_architecture(folder, root=None):
         'gradients': architecture.draw_gradients(model, gradient_map(
             model, images[:16], labels[:16], make_streams(0)))}
     for name, ax in figures.items():
-        architecture.save_figure(os.path.join(folder, name + '.png'), ax)
+        sheet.save_png(ax.figure, os.path.join(folder, name + '.png'),
+                       colours=255)
 
 
 def _images(data, root):

@@ -13,10 +13,8 @@ from typing import Dict, Set
 
 import numpy
 from matplotlib.axes import Axes
-from PIL import Image
 
 from ram.evaluation.evaluate import Trajectory
-from ram.files import replacing
 from ram.links.core import LSTMCore
 from ram.models.ram import RAM
 from ram.visualizations import diagram, sheet
@@ -311,19 +309,6 @@ def _flow(ax, start, end, source, target, reached):
         else:
             diagram.barrier(ax, (start + end) / 2 + shift, along,
                             _COLOURS[term])
-
-
-def save_figure(path: str, ax: Axes) -> None:
-    """Writes the figure of some axes as a PNG of few colours.
-
-    Raises:
-        ram.errors.RamError: If it cannot be written.
-
-    """
-    ax.figure.canvas.draw()
-    with replacing(path) as file:
-        Image.fromarray(sheet.raster(ax.figure)).quantize(255).save(
-            file, 'PNG', optimize=True)
 
 
 def _heading(ax, x, words, more):

@@ -6,7 +6,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from ram.files import replacing
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FONT
 
@@ -47,5 +46,4 @@ def draw_comparison(errors: Dict[str, Dict[int, float]]) -> Axes:
 
 def save_comparison(path: str, errors: Dict[str, Dict[int, float]]) -> None:
     """Writes :func:`draw_comparison` to a PNG file."""
-    with replacing(path) as file:
-        sheet.save_png(draw_comparison(errors).figure, file)
+    sheet.save_png(draw_comparison(errors).figure, path)

@@ -189,14 +189,14 @@ def save_games(path: str, model: Player, played: Played,
                        'or .png')
     film = GameFilm(model, played, patch_sizes)
     count = len(played.rewards)
+    if suffix == '.png':
+        sheet.save_png(film.draw(range(count), film.steps - 1), path)
+        return path
     with replacing(path) as file:
-        if suffix == '.png':
-            sheet.save_png(film.draw(range(count), film.steps - 1), file)
-        else:
-            frames, durations = _shoot(film, played.rewards, at_once)
-            writer = GifWriter(frames[::max(len(frames) // 3, 1)], COLOURS)
-            writer.write(file, (writer.index(frame) for frame in frames),
-                         durations)
+        frames, durations = _shoot(film, played.rewards, at_once)
+        writer = GifWriter(frames[::max(len(frames) // 3, 1)], COLOURS)
+        writer.write(file, (writer.index(frame) for frame in frames),
+                     durations)
     return path
 
 
@@ -250,5 +250,4 @@ def save_gaze(path: str, own: Gaze, others: Dict[str, Gaze]) -> None:
         tick for tick in range(0, 100, 4) if tick <= 1.05 * top])
     charts.name_axes(ax, 'step')
     ax.legend(prop={'family': sheet.FAMILY, 'size': FONT - 2}, frameon=False)
-    with replacing(path) as file:
-        sheet.save_png(figure, file)
+    sheet.save_png(figure, path)

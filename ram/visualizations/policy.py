@@ -7,7 +7,6 @@ import numpy
 
 from ram.evaluation.evaluate import Trajectory
 from ram.evaluation.inspect import Inspection
-from ram.files import replacing
 from ram.visualizations import policy_figures as figures
 from ram.visualizations import sheet
 from ram.visualizations.trajectories import save_trajectories
@@ -61,8 +60,7 @@ def save_pictures(folder: str, inspection: Inspection,
     for done, (picture, content) in enumerate(contents, 1):
         path = os.path.join(folder, picture.name)
         if callable(content):
-            with replacing(path) as file:
-                sheet.save_png(content()[0].figure, file)
+            sheet.save_png(content()[0].figure, path)
         else:
             save_trajectories(path, content, patch_sizes, class_names)
         if progress:

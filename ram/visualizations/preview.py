@@ -7,7 +7,6 @@ import numpy
 from matplotlib.axes import Axes
 
 from ram.errors import RamError
-from ram.files import replacing
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FONT, GAP
 
@@ -73,6 +72,5 @@ def save_preview(path: str, images: numpy.ndarray, labels: Sequence[Any],
                        '.png')
     if not len(images):
         raise RamError(f'{path}: no image to draw; choose at least one')
-    with replacing(path) as file:
-        sheet.save_png(draw_preview(images, labels, title)[0].figure, file)
+    sheet.save_png(draw_preview(images, labels, title)[0].figure, path)
     return path

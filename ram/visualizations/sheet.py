@@ -7,7 +7,7 @@ change nothing here, and pyplot is not used.
 
 import math
 import warnings
-from typing import Any, BinaryIO, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy
 from matplotlib import patheffects
@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
+
+from ram.files import replacing
 
 # A class may have a name that no font here can draw: it becomes boxes.
 warnings.filterwarnings('ignore', 'Glyph .* missing from', UserWarning)
@@ -53,10 +55,23 @@ def raster(figure: Figure) -> numpy.ndarray:
     return numpy.array(figure.canvas.buffer_rgba())[:, :, :3]
 
 
-def save_png(figure: Figure, file: BinaryIO) -> None:
-    """Draws a figure and writes it to a file object."""
+def save_png(figure: Figure, path: str, colours: int = 0) -> None:
+    """Draws a figure and writes it as a PNG.
+
+    Args:
+        figure: The figure.
+        path: The file.
+        colours: The most that it has, for a small file; all if 0.
+
+    Raises:
+        RamError: If it cannot be written; see :func:`ram.files.replacing`.
+
+    """
     figure.canvas.draw()
-    Image.fromarray(raster(figure)).save(file, 'PNG')
+    image = Image.fromarray(raster(figure))
+    with replacing(path) as file:
+        (image.quantize(colours) if colours else image).save(
+            file, 'PNG', optimize=bool(colours))
 
 
 def clear_axes(ax: Axes, width: float, height: float, margin: float = 0

@@ -10,13 +10,13 @@ from ram.evaluation.evaluate import evaluation_streams, trajectories
 from ram.evaluation.gradient_map import gradient_map
 from ram.models.build import build_network
 from ram.random_streams import make_streams
+from ram.visualizations import sheet
 from ram.visualizations.architecture import (
     Sizes,
     draw_glimpse_network,
     draw_gradients,
     draw_sensor,
     draw_unrolled,
-    save_figure,
 )
 
 RNG = numpy.random.default_rng(0)
@@ -143,10 +143,10 @@ def test_gradients_are_those_of_the_map():
 @pytest.mark.parametrize('model', [
     {}, {'glimpses': 6, 'scales': 3, 'glimpse_size': 12},
     {'scales': 1, 'core': 'rnn', 'location_units': 0}])
-def test_save_figure_writes_small_files_with_a_border(tmp_path, model):
+def test_save_png_of_few_colours_writes_small_files_with_a_border(tmp_path, model):
     for name, ax in draw_all(*make(**model)).items():
         path = str(tmp_path / f'{name}.png')
-        save_figure(path, ax)
+        sheet.save_png(ax.figure, path, colours=255)
         assert os.path.getsize(path) < 200_000
         with Image.open(path) as image:
             assert image.width == 1800

@@ -8,7 +8,6 @@ from chainer.training.extensions import LogReport
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ram.files import replacing
 from ram.training.extensions.pace import Pace
 from ram.visualizations import sheet
 from ram.visualizations.colours import GUESS, SCALE_COLOURS
@@ -54,9 +53,8 @@ class Curves(extension.Extension):
         log = self._report.log
         with self._pace:
             for name, unit in (('loss', 'nats'), ('error', '%')):
-                figure = draw_curve(log, name, unit).figure
-                with replacing(os.path.join(self._out, f'{name}.png')) as file:
-                    sheet.save_png(figure, file)
+                sheet.save_png(draw_curve(log, name, unit).figure,
+                               os.path.join(self._out, f'{name}.png'))
         self._newest = log[-1]['epoch']
 
 

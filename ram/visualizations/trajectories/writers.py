@@ -59,12 +59,11 @@ def save_trajectories(path: str, trajectories: Sequence[Trajectory],
     inputs = trajectories, patch_sizes, class_names
     if suffix == '.png' and _NUMBER.search(path):
         _write_frames(path, Film(*inputs, pixels=2))
-        return path
-    with replacing(path) as file:
-        if suffix == '.png':
-            sheet.save_png(draw_strip(*inputs), file)
-        else:
-            write = _write_gif if suffix == '.gif' else _write_mp4
+    elif suffix == '.png':
+        sheet.save_png(draw_strip(*inputs), path)
+    else:
+        write = _write_gif if suffix == '.gif' else _write_mp4
+        with replacing(path) as file:
             write(file, Film(*inputs, seconds_per_glimpse))
     return path
 
