@@ -7,7 +7,6 @@ import chainer
 import numpy
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from ram.errors import RamError
 from ram.evaluation.gaze import Gaze
@@ -33,7 +32,7 @@ _SCREEN = 168  # the longer side of a screen, at most, in points
 _PATCH = 52  # a patch of the retina
 _BARS = 44  # the action probabilities
 _TOP, _HEADER = 34, 20  # title; line above a game
-_COLUMNS = 3
+_COLUMNS, _AT_ONCE = 3, 6  # games side by side; in an animation, at most
 _STEP, _END = 120, 1600  # milliseconds
 
 
@@ -44,11 +43,13 @@ class GameFilm:
         model: The player.
         played: Its games, by :func:`ram.evaluation.play.play`.
         patch_sizes: Side of each scale in pixels, finest first.
+        at_once: Games in a picture, at most; all pictures have one size.
 
     """
 
     def __init__(self, model: Player, played: Played,
-                 patch_sizes: Sequence[int]):
+                 patch_sizes: Sequence[int], at_once: int):
+        self._at_once = at_once
         self._model = model
         self._played = played
         self._patch_sizes = patch_sizes
@@ -74,11 +75,11 @@ class GameFilm:
         """
         width, height = self._size
         cell = width + GAP / 2 + _PATCH + GAP
-        lines = -(-len(games) // _COLUMNS)
+        lines = -(-self._at_once // _COLUMNS)
         full = _HEADER + max(height, len(self._patch_sizes) * (
             _PATCH + 6)) + _BARS + GAP
         figure = sheet.new_figure(
-            GAP + cell * min(len(games), _COLUMNS), _TOP + lines * full)
+            GAP + cell * min(self._at_once, _COLUMNS), _TOP + lines * full)
         is_over = step == self.steps - 1
         if is_over:
             done += len(games)
@@ -165,7 +166,7 @@ def _show(ax, image, x, y, width, height):
 
 
 def save_games(path: str, model: Player, played: Played,
-               patch_sizes: Sequence[int], at_once: int = 6) -> str:
+               patch_sizes: Sequence[int]) -> str:
     """Writes games as an animation, or their last step as a picture.
 
     Args:
@@ -173,7 +174,6 @@ def save_games(path: str, model: Player, played: Played,
         model: The player.
         played: Its games.
         patch_sizes: Side of each scale in pixels, finest first.
-        at_once: Games side by side.
 
     Returns:
         The path.
@@ -187,8 +187,9 @@ def save_games(path: str, model: Player, played: Played,
     if suffix not in ('.gif', '.png'):
         raise RamError(f'{path}: unknown format; games are written to .gif '
                        'or .png')
-    film = GameFilm(model, played, patch_sizes)
     count = len(played.rewards)
+    at_once = count if suffix == '.png' else min(_AT_ONCE, count)
+    film = GameFilm(model, played, patch_sizes, at_once)
     if suffix == '.png':
         sheet.save_png(film.draw(range(count), film.steps - 1), path)
         return path
@@ -211,16 +212,7 @@ def _shoot(film, rewards, at_once) -> Tuple[List[numpy.ndarray], List[int]]:
             figure.canvas.draw()
             frames.append(sheet.raster(figure))
             durations.append(_END if step == film.steps - 1 else _STEP)
-    size = frames[0].shape
-    return [frame if frame.shape == size else _padded(frame, size)
-            for frame in frames], durations
-
-
-def _padded(frame, size):
-    """A smaller frame on a white one of the first frame's size."""
-    whole = Image.new('RGB', size[1::-1], 'white')
-    whole.paste(Image.fromarray(frame))
-    return numpy.asarray(whole)
+    return frames, durations
 
 
 def save_gaze(path: str, own: Gaze, others: Dict[str, Gaze]) -> None:
