@@ -166,7 +166,7 @@ def _show(ax, image, x, y, width, height):
 
 
 def save_games(path: str, model: Player, played: Played,
-               patch_sizes: Sequence[int]) -> str:
+               patch_sizes: Sequence[int]) -> None:
     """Writes games as an animation, or their last step as a picture.
 
     Args:
@@ -175,14 +175,10 @@ def save_games(path: str, model: Player, played: Played,
         played: Its games.
         patch_sizes: Side of each scale in pixels, finest first.
 
-    Returns:
-        The path.
-
     Raises:
         RamError: For any other suffix, or if it cannot be written.
 
     """
-    path = os.fspath(path)
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in ('.gif', '.png'):
         raise RamError(f'{path}: unknown format; games are written to .gif '
@@ -192,13 +188,12 @@ def save_games(path: str, model: Player, played: Played,
     film = GameFilm(model, played, patch_sizes, at_once)
     if suffix == '.png':
         sheet.save_png(film.draw(range(count), film.steps - 1), path)
-        return path
+        return
     with replacing(path) as file:
         frames, durations = _shoot(film, played.rewards, at_once)
         writer = GifWriter(frames[::max(len(frames) // 3, 1)], COLOURS)
         writer.write(file, (writer.index(frame) for frame in frames),
                      durations)
-    return path
 
 
 def _shoot(film, rewards, at_once) -> Tuple[List[numpy.ndarray], List[int]]:

@@ -58,19 +58,17 @@ def draw_preview(images: numpy.ndarray, labels: Sequence[Any],
 
 
 def save_preview(path: str, images: numpy.ndarray, labels: Sequence[Any],
-                 title: Optional[str] = None) -> str:
-    """Writes :func:`draw_preview` as a PNG, and returns the path.
+                 title: Optional[str] = None) -> None:
+    """Writes :func:`draw_preview` as a PNG.
 
     Raises:
         RamError: If the path is no ``.png`` or cannot be written; no file is
             left behind.
 
     """
-    path = os.fspath(path)
     if os.path.splitext(path)[1].lower() != '.png':
         raise RamError(f'{path}: a preview is a PNG; let its name end in '
                        '.png')
     if not len(images):
         raise RamError(f'{path}: no image to draw; choose at least one')
     sheet.save_png(draw_preview(images, labels, title)[0].figure, path)
-    return path

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r'%(0\d+)?d')  # its place in the names of frames
 
 def save_trajectories(path: str, trajectories: Sequence[Trajectory],
                       patch_sizes: Sequence[int], class_names: Names = None,
-                      seconds_per_glimpse: float = 1.0) -> str:
+                      seconds_per_glimpse: float = 1.0) -> None:
     """Writes trajectories as a picture or an animation.
 
     Args:
@@ -38,9 +38,6 @@ def save_trajectories(path: str, trajectories: Sequence[Trajectory],
         patch_sizes: Side of each scale in pixels, finest first.
         class_names: Names of the classes, numbers if left out.
         seconds_per_glimpse: How long an animation stays at each.
-
-    Returns:
-        The path.
 
     Raises:
         RamError: For any other suffix, if the path cannot be written, and if
@@ -65,7 +62,6 @@ def save_trajectories(path: str, trajectories: Sequence[Trajectory],
         write = _write_gif if suffix == '.gif' else _write_mp4
         with replacing(path) as file:
             write(file, Film(*inputs, seconds_per_glimpse))
-    return path
 
 
 def _write_gif(file, film):
