@@ -10,7 +10,6 @@ from ram.evaluation.evaluate import Trajectory
 from ram.visualizations import sheet
 from ram.visualizations.sheet import GAP
 from ram.visualizations.trajectories import panels
-from ram.visualizations.trajectories.boxes import overhang
 from ram.visualizations.trajectories.layout import CardLayout, Legend
 from ram.visualizations.trajectories.panels import Names
 
@@ -60,30 +59,23 @@ class Card:
 
 
 def draw_trajectory(trajectory: Trajectory, patch_sizes: Sequence[int],
-                    step: Optional[int] = None, class_names: Names = None,
-                    axes: Optional[Sequence[Axes]] = None
-                    ) -> Tuple[Axes, ...]:
-    """Draws scene, retina and probabilities of a glimpse.
+                    step: Optional[int] = None, class_names: Names = None
+                    ) -> Tuple[Axes, Axes, Axes]:
+    """Draws scene, retina and probabilities of a glimpse, on a new figure.
 
     Args:
         step: The glimpse, from 0; if left out the last one, with the verdict.
-        axes: Three to draw on; those of a new figure if left out.
 
     Returns:
         Axes of scene, retina and probabilities.
 
     """
-    margin = overhang([trajectory], patch_sizes)
-    if axes is None:
-        layout = CardLayout([trajectory], patch_sizes, class_names)
-        figure = sheet.new_figure(layout.width + 2 * GAP,
-                                  layout.height + 2 * GAP)
-        axes = layout.axes(figure, GAP, GAP)
-        margin = layout.margin
-    card = Card(axes, trajectory, patch_sizes, class_names, margin)
-    card.show(trajectory.glimpses - 1 if step is None else step,
-              final=step is None)
-    return tuple(axes)
+    layout = CardLayout([trajectory], patch_sizes, class_names)
+    axes = layout.axes(sheet.new_figure(
+        layout.width + 2 * GAP, layout.height + 2 * GAP), GAP, GAP)
+    Card(axes, trajectory, patch_sizes, class_names, layout.margin).show(
+        trajectory.glimpses - 1 if step is None else step, final=step is None)
+    return axes
 
 
 class Shot(NamedTuple):

@@ -4,7 +4,6 @@ import matplotlib
 import numpy
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from trajectory_cases import make, rasterise
 
@@ -88,14 +87,6 @@ def test_trajectory_panels_show_the_same_glimpse(step):
                         atol=0.51 / 255)
     assert_allclose([bar.get_width() for bar in bars.patches],
                     trajectory.probabilities[step], rtol=1e-6)
-
-
-def test_trajectory_uses_given_axes():
-    figure = Figure()
-    axes = tuple(figure.subplots(1, 3))
-    trajectory, patch_sizes = make()
-    assert draw_trajectory(trajectory, patch_sizes, axes=axes) == axes
-    assert axes[0].images and axes[1].images and axes[2].patches
 
 
 def test_trajectory_ignores_matplotlib_settings():
