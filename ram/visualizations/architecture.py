@@ -20,7 +20,8 @@ from ram.models.ram import RAM
 from ram.visualizations import diagram, sheet
 from ram.visualizations.colours import scale_style
 from ram.visualizations.diagram import SMALL, arrow, bend, box, note, text
-from ram.visualizations.trajectories import draw_scene, patch_boxes
+from ram.visualizations.trajectories.boxes import overhang, patch_boxes
+from ram.visualizations.trajectories.panels import Scene
 
 _COLOURS = {'action': '#009E73', 'reinforce': '#D55E00', 'baseline': '#0072B2'}
 
@@ -194,7 +195,8 @@ def _draw_glimpse(ax, sizes, trajectory, t, middle):
     side = 124
     bottom = _IMAGE - side / 2
     scene = sheet.add_axes(ax.figure, middle - side / 2, bottom, side, side)
-    draw_scene(trajectory, sizes.patches, t, ax=scene)
+    Scene(scene, trajectory, sizes.patches,
+          overhang([trajectory], sizes.patches)).show(t)
     note(ax, middle, _IMAGE + side / 2 + 12, f'glimpse {t + 1}', ha='center')
     box(ax, middle - 60, _GLIMPSE, 120, 52, 'glimpse', 'glimpse network',
         f'{sizes.retina} + 2 → {sizes.glimpse}')

@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from ram.evaluation.evaluate import Trajectory
 from ram.visualizations import sheet
 from ram.visualizations.sheet import FAINT, FONT, GAP
-from ram.visualizations.trajectories import (
-    draw_scene,
-    draw_verdict,
-    scene_size,
-)
+from ram.visualizations.trajectories import panels
+from ram.visualizations.trajectories.boxes import scene_size
 
 _SCENE = 180  # the longer side, at most, in points
 _HEADER = 58  # title and verdict
@@ -48,6 +45,8 @@ def draw_whole_paths(trajectories: Sequence[Trajectory],
     for i, trajectory in enumerate(trajectories):
         ax = sheet.add_axes(figure, GAP + i * (cell + GAP), _HEADER, width,
                             height)
-        draw_scene(trajectory, patch_sizes, margin=margin, ax=ax)
-        axes.append(draw_verdict(ax, trajectory, class_names))
+        panels.Scene(ax, trajectory, patch_sizes, margin).show(
+            trajectory.glimpses - 1)
+        panels.Headline(ax, trajectory, class_names).show_verdict()
+        axes.append(ax)
     return axes

@@ -19,7 +19,7 @@ from ram.evaluation.inspect import Inspection, numbers
 from ram.files import replacing
 from ram.visualizations import colours, sheet
 from ram.visualizations.policy import save_pictures
-from ram.visualizations.trajectories import patch_boxes
+from ram.visualizations.trajectories.boxes import patch_boxes
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'report.html')
 _CLASSES = 10  # bars of an example, and one more if none is the true class

@@ -9,7 +9,7 @@ from PIL import Image
 from training_runs import TOP
 
 from ram import RamError
-from ram.visualizations import draw_preview, save_preview
+from ram.visualizations.preview import draw_preview, save_preview
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3])

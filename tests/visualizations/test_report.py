@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from ram.evaluation.evaluate import Trajectory
-from ram.visualizations import patch_boxes, save_inspection, sheet
+from ram.visualizations import save_inspection, sheet
+from ram.visualizations.trajectories.boxes import patch_boxes
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 

@@ -55,8 +55,7 @@ def scene_size(trajectories: Sequence[Trajectory], patch_sizes: Sequence[int],
         pixels: Pixels of the picture to a point.
 
     Returns:
-        (width, height) in points, and the margin in pixels of the image, for
-        :func:`draw_scene`.
+        (width, height) in points, and the margin in pixels of the image.
 
     """
     image_size = trajectories[0].image.shape[1:]

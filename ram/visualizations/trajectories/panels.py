@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 
 from ram.evaluation.evaluate import Trajectory
 from ram.visualizations import colours, sheet
-from ram.visualizations.sheet import FAINT, FONT, GAP
-from ram.visualizations.trajectories.boxes import overhang, patch_boxes
+from ram.visualizations.sheet import FAINT, FONT
+from ram.visualizations.trajectories.boxes import patch_boxes
 
 Names = Optional[Sequence[str]]
 
@@ -37,71 +37,15 @@ def verdict(trajectory: Trajectory, class_names: Names = None
     return False, f'\u2717 wrong: {names[guess]}, is {names[trajectory.label]}'
 
 
-def draw_scene(trajectory: Trajectory, patch_sizes: Sequence[int],
-               step: Optional[int] = None, margin: Optional[int] = None,
-               ax: Optional[Axes] = None) -> Axes:
-    """Draws the image, the boxes of a glimpse, and the path up to it.
-
-    Args:
-        margin: Pixels shown around the image, black as the network receives
-            them; as many as the boxes need if left out.
-
-    Returns:
-        Axes in pixels of the image, y downwards.
-
-    """
-    if margin is None:
-        margin = overhang([trajectory], patch_sizes)
-    ax = _new_axes() if ax is None else ax
-    Scene(ax, trajectory, patch_sizes, margin).show(_step(trajectory, step))
-    return ax
-
-
-def draw_verdict(ax: Axes, trajectory: Trajectory, class_names: Names = None
-                 ) -> Axes:
-    """Writes above a scene whether the last prediction is right."""
-    Headline(ax, trajectory, class_names).show_verdict()
-    return ax
-
-
-def draw_retina(trajectory: Trajectory, step: Optional[int] = None,
-                horizontal: bool = False, ax: Optional[Axes] = None) -> Axes:
-    """Draws what the network receives of a glimpse, scale by scale.
-
-    Args:
-        horizontal: Scales side by side, else one below the other.
-
-    Returns:
-        Axes in pixels of the retina, y downwards.
-
-    """
-    ax = _new_axes() if ax is None else ax
-    Retina(ax, trajectory, horizontal).show(_step(trajectory, step))
-    return ax
-
-
-def draw_probabilities(trajectory: Trajectory, step: Optional[int] = None,
-                       class_names: Names = None, limit: int = 10,
-                       ax: Optional[Axes] = None) -> Axes:
-    """Draws the probabilities of the classes after a glimpse.
-
-    Args:
-        limit: Of more classes than that, draws the true one and those that
-            have the highest probability at any glimpse.
-
-    Returns:
-        Axes with probabilities along x and one class a row.
-
-    """
-    ax = _new_axes() if ax is None else ax
-    classes = sorted(likeliest(trajectory.probabilities.max(axis=0),
-                               trajectory.label, limit))
-    Bars(ax, trajectory, class_names, classes).show(_step(trajectory, step))
-    return ax
-
-
 class Scene:
-    """The image with boxes and path."""
+    """The image with the boxes of a glimpse and the path up to it.
+
+    Args:
+        ax: Set to pixels of the image, y downwards.
+        margin: Pixels shown around the image, black as the network receives
+            them.
+
+    """
 
     def __init__(self, ax: Axes, trajectory: Trajectory,
                  patch_sizes: Sequence[int], margin: int):
@@ -270,10 +214,6 @@ def likeliest(shares: numpy.ndarray, label: Optional[int],
     return classes
 
 
-def _step(trajectory, step):
-    return trajectory.glimpses - 1 if step is None else step
-
-
 def _gap(size):
     """Pixels between the patches of a retina."""
     return max(1, round(size / 6))
@@ -288,8 +228,3 @@ def _box(ax, j, side, share):
         (0, 0), side, side, fill=False, edgecolor=colour, linewidth=linewidth,
         joinstyle='miter', zorder=5 - 0.1 * j,
         path_effects=sheet.halo(linewidth + 1.6, 'black', alpha=0.7)))
-
-
-def _new_axes():
-    """Axes of a new figure, with space for names at the left."""
-    return sheet.add_axes(sheet.new_figure(360, 240), 120, GAP, 216, 216)

@@ -45,7 +45,7 @@ def draw_strip(trajectories: Sequence[Trajectory], patch_sizes: Sequence[int],
             ax = sheet.add_axes(figure, left, top, *scene)
             panels.Scene(ax, trajectory, patch_sizes, margin).show(step)
             if step == 0:
-                panels.draw_verdict(ax, trajectory, class_names)
+                panels.Headline(ax, trajectory, class_names).show_verdict()
             if row == 0:
                 sheet.note(ax, f'glimpse {step + 1}', layout.HEADER)
             ax = sheet.add_axes(figure, left, top + scene[1] + 8, *retina)

@@ -7,19 +7,21 @@ from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 from trajectory_cases import make, rasterise
 
-from ram.visualizations import (
-    draw_probabilities,
-    draw_retina,
-    draw_trajectory,
-    verdict,
-)
+from ram.visualizations import draw_trajectory, sheet
 from ram.visualizations.colours import RIGHT, WRONG
+from ram.visualizations.trajectories import panels
+from ram.visualizations.trajectories.panels import verdict
+
+
+def new_axes():
+    return sheet.add_axes(sheet.new_figure(360, 240), 120, 12, 216, 216)
 
 
 @pytest.mark.parametrize('horizontal', [False, True])
 def test_retina_shows_the_patches_of_the_network(horizontal):
     trajectory, _ = make(scales=2, channels=3)
-    ax = draw_retina(trajectory, step=1, horizontal=horizontal)
+    ax = new_axes()
+    panels.Retina(ax, trajectory, horizontal).show(1)
     # Patch j starts at 5 j and a gap of a pixel.
     for j in range(2):
         image = ax.images[j]
@@ -32,8 +34,8 @@ def test_retina_shows_the_patches_of_the_network(horizontal):
 
 
 def test_probabilities_are_the_widths_of_the_bars():
-    trajectory, _ = make(label=3, guess=7)
-    ax = draw_probabilities(trajectory)
+    trajectory, patch_sizes = make(label=3, guess=7)
+    ax = draw_trajectory(trajectory, patch_sizes)[2]
     words = [text.get_text() for text in ax.texts]
     assert '\u25b8 3' in words
     assert '90 %' in words
@@ -43,8 +45,10 @@ def test_probabilities_are_the_widths_of_the_bars():
 
 def test_probabilities_of_many_classes_include_the_true_one():
     trajectory, _ = make(classes=50, label=49, guess=20)
-    words = [text.get_text() for text in draw_probabilities(
-        trajectory, limit=4).texts]
+    classes = panels.likeliest(trajectory.probabilities.max(axis=0), 49, 4)
+    ax = new_axes()
+    panels.Bars(ax, trajectory, None, classes).show(2)
+    words = [text.get_text() for text in ax.texts]
     assert '\u25b8 49' in words
     assert '20' in words
     assert len(words) == 8

@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from trajectory_cases import ZOOM, coloured, make, rasterise, scene
 
-from ram.visualizations import draw_scene, patch_boxes
 from ram.visualizations.colours import SCALE_COLOURS
 from ram.visualizations.trajectories import boxes, panels
+from ram.visualizations.trajectories.boxes import patch_boxes
 
 
 def found_box(raster, colour, margin):
@@ -115,7 +115,7 @@ def test_scene_mark_is_at_the_location(location):
 
 def test_scene_path_has_numbered_steps():
     trajectory, patch_sizes = make(glimpses=4)
-    ax = draw_scene(trajectory, patch_sizes, step=2)
+    ax = scene(trajectory, patch_sizes, 3, step=2)
     assert [text.get_text() for text in ax.texts if text.get_visible()] == [
         '1', '2', '3']
     path = ax.lines[0].get_xydata()

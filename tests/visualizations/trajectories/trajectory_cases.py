@@ -5,8 +5,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from ram.evaluation.evaluate import Trajectory
 from ram.functions.glimpse import glimpse
-from ram.visualizations import Trajectory, draw_scene
+from ram.visualizations.trajectories.panels import Scene
 
 ZOOM = 12  # pixels of a drawing to a pixel of the image
 
@@ -36,13 +37,15 @@ def rasterise(figure):
     return numpy.array(figure.canvas.buffer_rgba())[:, :, :3].astype(int)
 
 
-def scene(trajectory, patch_sizes, margin):
+def scene(trajectory, patch_sizes, margin, step=-1):
     """Axes that fill a figure, ZOOM pixels to a pixel of the image."""
     height, width = (side + 2 * margin for side in trajectory.image.shape[1:])
     figure = Figure(figsize=(width * ZOOM / 72, height * ZOOM / 72), dpi=72)
     FigureCanvasAgg(figure)
-    return draw_scene(trajectory, patch_sizes, margin=margin,
-                      ax=figure.add_axes([0, 0, 1, 1]))
+    ax = figure.add_axes([0, 0, 1, 1])
+    Scene(ax, trajectory, patch_sizes, margin).show(
+        step % trajectory.glimpses)
+    return ax
 
 
 def coloured(raster, colour):
