@@ -62,15 +62,12 @@ class GameFilm:
         """Pictures of a game: T steps, and one after the last."""
         return len(self._played.balls)
 
-    def draw(self, games: Sequence[int], step: int, done: int = 0,
-             caught: int = 0) -> Figure:
+    def draw(self, games: range, step: int) -> Figure:
         """Draws one step of some games.
 
         Args:
-            games: Their indices.
+            games: Their indices; those before them are over, for the score.
             step: From 0 to T; at T the reward is known.
-            done: Games that ended before these, for the score.
-            caught: Balls caught in those.
 
         """
         width, height = self._size
@@ -81,9 +78,8 @@ class GameFilm:
         figure = sheet.new_figure(
             GAP + cell * min(self._at_once, _COLUMNS), _TOP + lines * full)
         is_over = step == self.steps - 1
-        if is_over:
-            done += len(games)
-            caught += int(self._played.rewards[list(games)].sum())
+        done = games.stop if is_over else games.start
+        caught = int(self._played.rewards[:done].sum())
         sheet.title(figure, f'Catch: {caught} of {done} caught')
         # One system of axes, in points: many would be slow.
         whole = figure.get_size_inches() * 72
@@ -190,20 +186,19 @@ def save_games(path: str, model: Player, played: Played,
         sheet.save_png(film.draw(range(count), film.steps - 1), path)
         return
     with replacing(path) as file:
-        frames, durations = _shoot(film, played.rewards, at_once)
+        frames, durations = _shoot(film, count, at_once)
         writer = GifWriter(frames[::max(len(frames) // 3, 1)], COLOURS)
         writer.write(file, (writer.index(frame) for frame in frames),
                      durations)
 
 
-def _shoot(film, rewards, at_once) -> Tuple[List[numpy.ndarray], List[int]]:
+def _shoot(film, count, at_once) -> Tuple[List[numpy.ndarray], List[int]]:
     """All frames and their durations."""
     frames, durations = [], []
-    for begin in range(0, len(rewards), at_once):
-        games = range(begin, min(begin + at_once, len(rewards)))
+    for begin in range(0, count, at_once):
+        games = range(begin, min(begin + at_once, count))
         for step in range(film.steps):
-            figure = film.draw(games, step, begin,
-                               int(rewards[:begin].sum()))
+            figure = film.draw(games, step)
             figure.canvas.draw()
             frames.append(sheet.raster(figure))
             durations.append(_END if step == film.steps - 1 else _STEP)
