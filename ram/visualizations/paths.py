@@ -1,8 +1,8 @@
 """Whole paths over some images, side by side: one frame of a training."""
 
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ram.evaluation.evaluate import Trajectory
 from ram.visualizations import sheet
@@ -18,15 +18,11 @@ _CORNERS = ((-1, -1), (1, 1))  # where boxes reach out farthest
 def draw_whole_paths(trajectories: Sequence[Trajectory],
                      patch_sizes: Sequence[int], title: str,
                      class_names: Optional[Sequence[str]] = None
-                     ) -> List[Axes]:
+                     ) -> Figure:
     """Draws whole paths with the boxes of the last glimpse and the verdict.
 
     The layout depends on the images and not on the paths, so that pictures
     of the same images make a film. All images have one size.
-
-    Returns:
-        Axes of each image.
-
     """
     (width, height), margin = scene_size(
         [trajectories[0]._replace(locations=_CORNERS)], patch_sizes, _SCENE)
@@ -41,12 +37,10 @@ def draw_whole_paths(trajectories: Sequence[Trajectory],
     across, down = figure.get_size_inches() * 72
     sheet.text(figure, 1 - GAP / across, 1 - 1.5 * GAP / down, note,
                size=FONT - 1, color=FAINT, va='center', ha='right')
-    axes = []
     for i, trajectory in enumerate(trajectories):
         ax = sheet.add_axes(figure, GAP + i * (cell + GAP), _HEADER, width,
                             height)
         panels.Scene(ax, trajectory, patch_sizes, margin).show(
             trajectory.glimpses - 1)
         panels.Headline(ax, trajectory, class_names).show_verdict()
-        axes.append(ax)
-    return axes
+    return figure

@@ -69,7 +69,7 @@ class Examples:
             '' if error is None else f', validation error {error:.2f} %')
         figure = draw_whole_paths(
             seen, self._config.model.patch_sizes, title,
-            self._config.data.class_names)[0].figure
+            self._config.data.class_names)
         figure.canvas.draw()
         return sheet.raster(figure)
 
