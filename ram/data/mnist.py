@@ -6,9 +6,10 @@ import io
 import os
 import sys
 import urllib.request
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from ram.data.idx import parse_idx, read_content
+from ram.devices import Array
 from ram.errors import RamError
 from ram.files import make_folder, replacing
 
@@ -44,23 +45,6 @@ MIRRORS = ('https://ossci-datasets.s3.amazonaws.com/mnist/',
 LIMIT = 2 ** 30  # bytes in a file of a set, decompressed
 MNIST_LIMIT = 64 * 2 ** 20
 TIMEOUT = 20  # seconds without a byte
-
-
-class Dataset(NamedTuple):
-    """A set as it is stored.
-
-    Attributes:
-        train_images (array): (N, H, W) uint8.
-        train_labels (array): (N,) uint8.
-        test_images (array): (M, H, W) uint8.
-        test_labels (array): (M,) uint8.
-
-    """
-
-    train_images: Any
-    train_labels: Any
-    test_images: Any
-    test_labels: Any
 
 
 def data_root(root: Optional[str] = None) -> str:
@@ -115,7 +99,8 @@ def _remembered():
                        'or name --data-root') from error
 
 
-def load(name: str = 'mnist', root: Optional[str] = None):
+def load(name: str = 'mnist', root: Optional[str] = None
+         ) -> List[Tuple[Array, Array]]:
     """Reads a set, downloading MNIST where it is missing.
 
     Args:
@@ -124,7 +109,8 @@ def load(name: str = 'mnist', root: Optional[str] = None):
         root: Data root, see :func:`data_root`.
 
     Returns:
-        Dataset
+        For training and for test: images (N, H, W) uint8 and labels (N,)
+        uint8, as stored.
 
     Raises:
         RamError: Where a file is missing and cannot be had, is damaged or
@@ -147,7 +133,7 @@ def load(name: str = 'mnist', root: Optional[str] = None):
         raise RamError(
             f'{paths[2]}: has images of {arrays[2].shape[1:]}, but those to '
             f'train on are {arrays[0].shape[1:]}; fetch the set anew')
-    return Dataset(*arrays)
+    return [(arrays[0], arrays[1]), (arrays[2], arrays[3])]
 
 
 def fetch(name: str = 'mnist', root: Optional[str] = None) -> List[str]:

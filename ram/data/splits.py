@@ -162,9 +162,8 @@ def _read(data, root, origin):
         return _split_at_random([(images, labels)], data, origin), names
     if data.name == 'folder':
         return _split_at_random(folder.load(data), data, origin), None
-    found = mnist.load(data.name, root or data.root)
-    return [_as_split(found.train_images, found.train_labels),
-            _as_split(found.test_images, found.test_labels)], None
+    return [_as_split(*part)
+            for part in mnist.load(data.name, root or data.root)], None
 
 
 def _sample_games(data):
@@ -179,9 +178,7 @@ def _sample_games(data):
 
 
 def _as_split(images, labels):
-    if images.ndim == 3:
-        images = images[:, None]
-    return Split(images, labels.astype('int32'))
+    return Split(images[:, None], labels.astype('int32'))
 
 
 def _relabel(split, data):

@@ -122,17 +122,16 @@ def write(folder, contents, form='{}', pack=lambda content: content):
 def test_finds_packed_and_unpacked_files(
         tmp_path, contents, small_mnist, form, pack):
     write(tmp_path / 'mnist', contents, form, pack)
-    found = mnist.load('mnist', str(tmp_path))
-    assert found.train_images.shape == (30, 5, 4)
-    assert found.test_labels.shape == (20,)
-    assert found.train_images.tobytes() == contents[
-        'train-images-idx3-ubyte'][16:]
+    (train_images, _), (_, test_labels) = mnist.load('mnist', str(tmp_path))
+    assert train_images.shape == (30, 5, 4)
+    assert test_labels.shape == (20,)
+    assert train_images.tobytes() == contents['train-images-idx3-ubyte'][16:]
 
 
 def test_finds_dotted_names(tmp_path, contents, small_mnist):
     write(tmp_path / 'mnist', {name.replace('-idx', '.idx'): content
                                for name, content in contents.items()})
-    assert len(mnist.load('mnist', str(tmp_path)).test_labels) == 20
+    assert len(mnist.load('mnist', str(tmp_path))[1][1]) == 20
 
 
 def test_where_the_root_comes_from(monkeypatch):
@@ -174,7 +173,7 @@ def test_altered_mnist_is_named_and_not_used(tmp_path, contents, small_mnist):
 def test_another_set_needs_no_hash_but_must_agree(tmp_path, contents):
     folder = tmp_path / 'fashion'
     write(folder, contents)
-    assert len(mnist.load('fashion', str(tmp_path)).train_labels) == 30
+    assert len(mnist.load('fashion', str(tmp_path))[0][1]) == 30
     write(folder, {'train-labels-idx1-ubyte': idx(numpy.zeros(29, 'uint8'))})
     with pytest.raises(RamError, match='29 labels for 30 images'):
         mnist.load('fashion', str(tmp_path))
@@ -200,7 +199,7 @@ def test_downloads_what_is_missing(
     first = contents.pop('train-images-idx3-ubyte')
     write(tmp_path / 'mnist', contents)
     contents['train-images-idx3-ubyte'] = first
-    assert len(mnist.load('mnist', str(tmp_path)).train_images) == 30
+    assert len(mnist.load('mnist', str(tmp_path))[0][0]) == 30
     assert server.asked == ['train-images-idx3-ubyte.gz']
     mnist.load('mnist', str(tmp_path))
     assert len(server.asked) == 1
@@ -227,7 +226,7 @@ def test_a_bad_mirror_is_told_and_the_next_one_asked(
     paths = mnist.fetch('mnist', str(tmp_path))
     assert sorted(os.listdir(folder)) == sorted(
         os.path.basename(path) for path in paths)
-    assert len(mnist.load('mnist', str(tmp_path)).test_labels) == 20
+    assert len(mnist.load('mnist', str(tmp_path))[1][1]) == 20
 
 
 def test_offline_is_one_line(tmp_path, monkeypatch):
@@ -252,7 +251,7 @@ def test_two_processes_fetch_at_once(tmp_path, contents, small_mnist, mirror):
         f'mnist.MIRRORS = ({server.url!r},)\n'
         'mnist.FILES = tuple(mnist.Source(*s) for s in '
         f'{[tuple(s) for s in mnist.FILES]!r})\n'
-        f'print(len(mnist.load("mnist", {str(tmp_path)!r}).test_labels))\n')
+        f'print(len(mnist.load("mnist", {str(tmp_path)!r})[1][1]))\n')
     running = [subprocess.Popen([sys.executable, '-c', script],
                                 stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL)
@@ -266,7 +265,7 @@ def test_two_processes_fetch_at_once(tmp_path, contents, small_mnist, mirror):
     not glob.glob(os.path.join(mnist.data_root(), 'mnist', 't10k-labels*')),
     reason='no MNIST at RAM_DATA_ROOT')
 def test_real_mnist():
-    found = mnist.load()
-    assert found.train_images.shape == (60000, 28, 28)
-    assert numpy.bincount(found.test_labels).tolist() == [
+    (train_images, _), (_, test_labels) = mnist.load()
+    assert train_images.shape == (60000, 28, 28)
+    assert numpy.bincount(test_labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
