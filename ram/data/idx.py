@@ -79,22 +79,3 @@ def parse_idx(content, ndim: int, path: str) -> Array:
             f'{path}: holds {len(content) - header} bytes where its header '
             f'says {"x".join(map(str, shape))}; {_REMEDY}')
     return numpy.frombuffer(content, 'uint8', offset=header).reshape(shape)
-
-
-def read_idx(path: str, ndim: int, limit: int = 2 ** 30) -> Array:
-    """Reads an IDX file of unsigned bytes, gzipped or not.
-
-    Args:
-        path: The file.
-        ndim: Number of dimensions that it must have.
-        limit: Most bytes that its content may have.
-
-    Returns:
-        Uint8, read-only.
-
-    Raises:
-        RamError: Where the file is missing, damaged or of another form; it
-            is never used in part.
-
-    """
-    return parse_idx(read_content(path, limit), ndim, path)

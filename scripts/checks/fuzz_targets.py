@@ -14,8 +14,8 @@ from PIL import Image
 import ram.compat  # noqa: F401
 from ram import checkpoint
 from ram.config import Config, config_from_dict, load_config, reference
-from ram.data import folder
-from ram.data.idx import read_idx
+from ram.data import folder, mnist
+from ram.data.idx import parse_idx, read_content
 from ram.data.splits import load_splits
 from ram.errors import RamError
 from ram.files import DAMAGED
@@ -225,7 +225,7 @@ TARGETS = {
     'idx': lambda: Target(
         idx_seeds, ['\x1f\x8b\x08', '\0\0\x08\3', '\xff\xff\xff\xff',
                     '\0\0\0\0', '\x7f\xff\xff\xff'], 'case-idx',
-        lambda path: read_idx(path, 3)),
+        lambda path: parse_idx(read_content(path, mnist.LIMIT), 3, path)),
     'npz': lambda: Target(
         lambda: zipped(images_npz()), NPY_WORDS, 'x.npz',
         lambda path: load_splits(config_from_dict(SMALL, 'fuzz').data),

@@ -7,10 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from ram.data.idx import read_idx
+from ram.data.idx import parse_idx, read_content
 from ram.errors import RamError
 
 IMAGES = numpy.arange(2 * 3 * 4, dtype='uint8').reshape(2, 3, 4)
+
+
+def read_idx(path, ndim, limit=2 ** 30):
+    return parse_idx(read_content(path, limit), ndim, path)
 
 
 def content(array=IMAGES, magic=None, shape=None):

@@ -206,8 +206,8 @@ def test_fuzz_finds(tmp_path):
     # The same readers, one of which now fails: the report must say so.
     (tmp_path / 'sitecustomize.py').write_text(
         'import ram.compat, ram.data.idx\n'
-        'def read(path, ndim):\n    raise ZeroDivisionError\n'
-        'ram.data.idx.read_idx = read\n')
+        'def parse(content, ndim, path):\n    raise ZeroDivisionError\n'
+        'ram.data.idx.parse_idx = parse\n')
     done = subprocess.run(
         [sys.executable, os.path.join(SCRIPTS, 'checks/fuzz.py'), '--minutes',
          '0.01', '--target', 'idx', '--findings', 'found'],
