@@ -2,7 +2,6 @@
 
 import argparse
 import statistics
-import sys
 from typing import Any
 
 from ram.commands import arguments, games
@@ -63,7 +62,8 @@ def run(args: argparse.Namespace) -> None:
     policy = args.policy or config.evaluation.policy
     samples = args.samples or config.evaluation.samples
     result = evaluate(model, images, labels, streams(), policy, samples,
-                      config.evaluation.batch_size, _progress(samples))
+                      config.evaluation.batch_size,
+                      arguments.progress_bar('paths') if samples > 1 else None)
     print(f'error {result.error:.2f} % [{result.interval[0]:.2f}, '
           f'{result.interval[1]:.2f}] (95 % Wilson interval) on {result.n} '
           f'{args.split} images, policy {policy}, paths per image {samples}')
@@ -121,15 +121,3 @@ def _print_confusion(result, names):
         print(name.ljust(max(map(len, names)))
               + ''.join(f'{count:{width}d}' for count in row)
               + (f'{error:8.2f} %' if row.any() else '         -'))
-
-
-def _progress(samples):
-    """Counts the paths on a terminal."""
-    bar, done = arguments.progress_bar('paths'), []
-
-    def progress():
-        done.append(1)
-        if samples > 1 and sys.stderr.isatty():
-            bar(len(done), samples)
-
-    return progress

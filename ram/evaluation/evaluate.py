@@ -186,22 +186,24 @@ def _predict_batch(model, images, first, noise):
 def evaluate(model: chainer.Chain, images: numpy.ndarray,
              labels: numpy.ndarray, streams: Streams, policy: str = 'mean',
              samples: int = 1, batch_size: int = 500,
-             progress: Optional[Callable[[], None]] = None) -> Evaluation:
+             progress: Optional[Callable[[int, int], None]] = None
+             ) -> Evaluation:
     """Measures the error of :func:`predict`.
 
     Args:
         labels: (N,) int32.
         samples: Paths per image; their probabilities are averaged.
-        progress: Called after each path.
+        progress: Called after each path with the number of those that are
+            done, and of all.
 
     """
     start = time.perf_counter()
     total = 0
-    for _ in range(samples):
+    for done in range(1, samples + 1):
         total = total + predict(model, images, streams, policy,
                                 batch_size).probabilities.astype('float64')
         if progress:
-            progress()
+            progress(done, samples)
     return measure(total / samples, labels, time.perf_counter() - start)
 
 

@@ -103,8 +103,8 @@ def test_evaluate_averages_probabilities_of_several_paths(case):
     mean = numpy.mean(numpy.array(paths, 'float64'), axis=0)
     calls = []
     result = evaluate(model, images, labels, streams(), 'sample', samples=3,
-                      progress=lambda: calls.append(1))
-    assert len(calls) == 3
+                      progress=lambda *done: calls.append(done))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
     right = mean[-1, numpy.arange(23), labels]
     assert result.loss == pytest.approx(-numpy.log(right).mean(), rel=1e-6)
     assert result.error == pytest.approx(
