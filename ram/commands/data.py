@@ -73,27 +73,21 @@ def run_preview(args: argparse.Namespace) -> None:
             make_streams(config.training.seed)))
     else:
         images, labels, _ = fixed_canvases(data, splits, args.split)
-    if data.is_game:
-        _preview_games(args, data, images)
-        return
-    height, width = data.canvas_size
+    images, labels = images[:args.examples], labels[:args.examples]
     names = data.class_names or range(data.classes)
-    visualizations.save_preview(
-        args.out, images[:args.examples],
-        [names[label] for label in labels[:args.examples]],
-        f'{data.name}, {data.variant}, {height}x{width}, {args.split}')
-    _print_counts([str(name) for name in names], splits)
-    print(f'written: {args.out}')
-
-
-def _preview_games(args, data, starts):
-    from ram import visualizations
-    game, starts = Catch.of(data), starts[:args.examples]
-    visualizations.save_preview(
-        args.out, game.draw(game.start(starts)),
-        [f'speed {speed}' for speed in starts[:, 1]],
-        f'{data.name}, {game.height}x{game.width}, {args.split}: first '
-        'screens')
+    if data.is_game:
+        game = Catch.of(data)
+        words = [f'speed {speed}' for speed in images[:, 1]]
+        images = game.draw(game.start(images))
+        title = (f'{data.name}, {game.height}x{game.width}, {args.split}: '
+                 'first screens')
+    else:
+        height, width = data.canvas_size
+        words = [names[label] for label in labels]
+        title = f'{data.name}, {data.variant}, {height}x{width}, {args.split}'
+    visualizations.save_preview(args.out, images, words, title)
+    if not data.is_game:
+        _print_counts([str(name) for name in names], splits)
     print(f'written: {args.out}')
 
 
