@@ -53,14 +53,10 @@ def _play(loaded: arguments.Loaded,
                 batch_size=config.evaluation.batch_size, indices=indices)
 
 
-def render(args: argparse.Namespace, loaded: arguments.Loaded) -> None:
-    """Writes an animation of some games."""
+def render(args: argparse.Namespace, loaded: arguments.Loaded,
+           indices: List[int]) -> None:
+    """Writes an animation of the games of these indices."""
     from ram.visualizations.games import save_games
-    count = len(loaded.canvases.images)
-    indices = args.indices or list(range(min(args.examples, count)))
-    if max(indices) >= count:
-        raise RamError(f'--indices {max(indices)}: there are {count} '
-                       f'{args.split} games; the last is {count - 1}')
     save_games(args.out, loaded.checkpoint.model, _play(loaded, indices),
                loaded.checkpoint.config.model.patch_sizes)
     print(f'written: {args.out}')

@@ -41,14 +41,15 @@ def run(args: argparse.Namespace) -> None:
     # Matplotlib is slow to import, and not needed by all commands.
     from ram import visualizations
     loaded = arguments.load(args, needs_glimpses=True)
-    if loaded.checkpoint.config.data.is_game:
-        games.render(args, loaded)
-        return
     (model, config, *_), (images, labels, _), streams, _ = loaded
     indices = args.indices or list(range(min(args.examples, len(images))))
     if max(indices) >= len(images):
+        what = 'games' if config.data.is_game else 'images'
         raise RamError(f'--indices {max(indices)}: there are {len(images)} '
-                       f'{args.split} images; the last is {len(images) - 1}')
+                       f'{args.split} {what}; the last is {len(images) - 1}')
+    if config.data.is_game:
+        games.render(args, loaded, indices)
+        return
     visualizations.save_trajectories(
         args.out, trajectories(model, images, labels, indices, streams()),
         config.model.patch_sizes, config.data.class_names)
