@@ -203,6 +203,8 @@ def _read_values(path, data):
                 _check_header(image, path, data)
                 has_16_bits = _has_16_bits(image)  # no more once it is read
                 image = ImageOps.exif_transpose(image)
+                if not data.resize and image.size != data.image_size[::-1]:
+                    raise _misfit(image, path, data)
                 if image.mode[0] in 'IF':
                     return _fit_deep(image, path, data, has_16_bits)
                 return _fit(image, path, data)
@@ -241,8 +243,6 @@ def _has_16_bits(image):
 def _fit_deep(image, path, data, has_16_bits):
     """A grey image of more than 8 bits a pixel."""
     height, width = data.image_size
-    if image.size != (width, height) and not data.resize:
-        raise _misfit(image, path, data)
     values = numpy.asarray(image)
     kind = ('uint16' if has_16_bits else 'float32' if values.dtype.kind == 'f'
             else 'int32')
@@ -258,8 +258,6 @@ def _fit_deep(image, path, data, has_16_bits):
 
 def _fit(image, path, data):
     height, width = data.image_size
-    if image.size != (width, height) and not data.resize:
-        raise _misfit(image, path, data)
     if 'A' in image.getbands() or 'transparency' in image.info:
         # What is not there is black, as beyond the border.
         image = image.convert('RGBA')
