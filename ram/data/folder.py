@@ -6,7 +6,7 @@ The folder holds the classes, or ``train/`` and ``test/`` which hold them.
 import os
 import re
 import warnings
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy
 from PIL import Image, ImageOps
@@ -54,17 +54,19 @@ def class_names(folder: str) -> List[str]:
     return names
 
 
-def load(data: DataConfig) -> List[Tuple[Array, Array]]:
+def load(data: DataConfig
+         ) -> Tuple[List[Tuple[Array, Array]], Optional[List[str]]]:
     """Reads the images.
 
     Args:
-        data: ``folder``, ``image_size``, ``channels``, ``resize``, ``range``
-            and ``class_names`` are used.
+        data: ``folder``, ``image_size``, ``channels``, ``classes``,
+            ``class_names``, ``resize`` and ``range`` are used.
 
     Returns:
         Images (N, C, h, w) uint8, or their values as stored if ``range`` is
         set, and labels (N,) int32, class by class; for ``train/`` and for
-        ``test/``, or for the whole folder.
+        ``test/``, or for the whole folder; and the names of the classes
+        where ``class_names`` is not set.
 
     Raises:
         RamError: Where files are no images, or not of the right size, all
@@ -75,6 +77,11 @@ def load(data: DataConfig) -> List[Tuple[Array, Array]]:
     folder = os.path.expanduser(data.folder)
     found = class_names(folder)
     names = found if data.class_names is None else data.class_names
+    if len(names) != data.classes:
+        raise RamError(
+            f'{folder}: data.classes: {data.classes} classes, but '
+            f'{len(names)} in the folder ({", ".join(names):.60}); set it '
+            f'to {len(names)}')
     if sorted(names) != sorted(found):
         odd = sorted(set(names).symmetric_difference(found))
         raise RamError(f'{folder}: has not the classes of data.class_names '
@@ -98,7 +105,7 @@ def load(data: DataConfig) -> List[Tuple[Array, Array]]:
                                 'correct those above first']
     if problems:
         raise RamError(*problems)
-    return parts
+    return parts, found if data.class_names is None else None
 
 
 def _parts(folder):

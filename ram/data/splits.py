@@ -1,6 +1,5 @@
 """The images of a configuration, in training, validation and test."""
 
-import os
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy
@@ -47,30 +46,6 @@ class Splits(NamedTuple):
     test: Split
 
 
-def name_classes(config: Config) -> Config:
-    """Names the classes of a folder in its configuration.
-
-    Args:
-        config: Any.
-
-    Returns:
-        The same where there is no folder to ask, or the
-        names stand there already.
-
-    Raises:
-        RamError: Where the folder is not one of classes, or has another
-            number of them.
-
-    """
-    data = config.data
-    if data.name != 'folder' or data.class_names is not None:
-        return config
-    tree = config.as_dict()
-    tree['data']['class_names'] = folder.class_names(
-        os.path.expanduser(data.folder))
-    return config_from_dict(tree, data.folder)
-
-
 def load_data(config: Config, root: Optional[str] = None
               ) -> Tuple[Config, Splits]:
     """Reads the images, and completes their configuration.
@@ -88,7 +63,6 @@ def load_data(config: Config, root: Optional[str] = None
         RamError: See :func:`load_splits`.
 
     """
-    config = name_classes(config)
     data, splits = _load(config.data, root)
     if data == config.data:
         return config, splits
@@ -161,7 +135,8 @@ def _read(data, root, origin):
         images, labels, names = npz.load(data)
         return _split_at_random([(images, labels)], data, origin), names
     if data.name == 'folder':
-        return _split_at_random(folder.load(data), data, origin), None
+        parts, names = folder.load(data)
+        return _split_at_random(parts, data, origin), names
     return [_as_split(*part)
             for part in mnist.load(data.name, root or data.root)], None
 

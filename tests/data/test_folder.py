@@ -12,7 +12,7 @@ import ram
 from ram.commands.main import main
 from ram.config import config_from_dict
 from ram.data import folder
-from ram.data.splits import load_data, load_splits, name_classes
+from ram.data.splits import load_data, load_splits
 from ram.errors import RamError
 
 
@@ -89,13 +89,13 @@ def test_the_names_go_into_the_configuration(tmp_path):
     fill(tmp_path)
     config = config_from_dict({'data': data_config(tmp_path).model_dump(
         mode='json')}, '')
-    named = name_classes(config)
+    named, _ = load_data(config)
     assert named.data.class_names == ['Bee', 'ant', 'cat']
-    assert name_classes(named) is named
+    assert load_data(named)[0] is named
     wrong = config_from_dict({'data': data_config(
         tmp_path, classes=4).model_dump(mode='json')}, '')
     with pytest.raises(RamError, match='data.classes: 4 classes, but 3 '):
-        name_classes(wrong)
+        load_data(wrong)
 
 
 def test_colour_and_grey(tmp_path):
@@ -234,8 +234,12 @@ BAD = {
     'another name': (put('cat/notes.txt', b''), 'cat/notes.txt: not a .png'),
     'a folder in a class': (lambda path: (path / 'cat' / 'more').mkdir(),
                             'cat/more: a folder among the images'),
-    'a class without images': (lambda path: (path / 'dog').mkdir(),
-                               'dog: holds no image'),
+    'a class without images': (lambda path: [
+        file.unlink() for file in (path / 'cat').iterdir()],
+        'cat: holds no image'),
+    'one class more': (lambda path: (path / 'dog').mkdir(),
+                       "data.classes: 3 classes, but 4 in the folder "
+                       "(Bee, ant, cat, dog); set it to 4"),
     'another size': (lambda path: write(path / 'cat' / 'x.png', numpy.zeros(
         (7, 8), 'uint8')), 'cat/x.png: is 7x8 pixels, not 9x11; set '
         'data.resize: true'),
