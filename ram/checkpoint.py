@@ -100,11 +100,11 @@ def read_arrays(path: str, kind: str) -> Tuple:
             newer format.
 
     """
+    arrays = read_npz(path, _REMEDY[kind])
+    if _META not in arrays:
+        raise RamError(f'{path}: not a {kind} of this program; '
+                       + _REMEDY[kind])
     try:
-        arrays = read_npz(path)
-        if _META not in arrays:
-            raise RamError(f'{path}: not a {kind} of this program; '
-                           + _REMEDY[kind])
         header = json.loads(str(arrays.pop(_META)))
         if header.get('kind') != 'ram ' + kind:
             raise RamError(f'{path}: a {header.get("kind")!r:.40}, not a '
@@ -114,13 +114,6 @@ def read_arrays(path: str, kind: str) -> Tuple:
                 f'{path}: written by a newer version (format '
                 f'{header["format"]}, this one reads {FORMAT}); update '
                 'the program')
-    except RamError:
-        raise
-    except FileNotFoundError as error:
-        raise RamError(f'{path}: no such file; {_REMEDY[kind]}') from error
-    except OSError as error:
-        raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
-                       + _REMEDY[kind]) from error
     except DAMAGED as error:
         raise RamError(f'{path}: damaged or not a {kind} ({error!s:.80}); '
                        + _REMEDY[kind]) from error

@@ -26,37 +26,49 @@ _SHRINKS, _HARMLESS = 100, 2 ** 26
 _PART = '.part'
 
 
-def read_npz(path: str) -> Dict:
+def read_npz(path: str, remedy: str) -> Dict:
     """The arrays of an ``.npz`` file of unknown origin.
 
     Nothing is unpickled, and the size in memory is limited.
 
+    Args:
+        path: The file.
+        remedy: What to do about a file that cannot be used, for the errors.
+
     Raises:
-        RamError: Where its arrays would fill 64 MiB and a hundred times the
-            file.
-        OSError: Where it cannot be read.
-        Exception: One of ``DAMAGED``.
+        RamError: Where it is missing, cannot be read or is damaged, or its
+            arrays would fill 64 MiB and a hundred times the file.
 
     """
-    with open(path, 'rb') as file:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                total = sum(entry.file_size for entry in archive.infolist())
-            size = os.fstat(file.fileno()).st_size
-            if total > max(_HARMLESS, _SHRINKS * size):
-                raise RamError(
-                    f'{path}: would inflate from {size} to {total} bytes, '
-                    'which no weights or images do; use another one')
-        file.seek(0)
-        npz = numpy.load(file, allow_pickle=False)
-        if not hasattr(npz, 'files'):
-            raise ValueError('an .npy file, not an .npz')
-        with npz:
-            arrays = {name: npz[name] for name in npz.files}
-    for name, array in arrays.items():
-        if not isinstance(array, numpy.ndarray):  # bytes, without a header
-            raise ValueError(f'{name} is not an array')
-    return arrays
+    try:
+        with open(path, 'rb') as file:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as archive:
+                    total = sum(entry.file_size
+                                for entry in archive.infolist())
+                size = os.fstat(file.fileno()).st_size
+                if total > max(_HARMLESS, _SHRINKS * size):
+                    raise RamError(
+                        f'{path}: would inflate from {size} to {total} bytes, '
+                        f'which no weights or images do; {remedy}')
+            file.seek(0)
+            npz = numpy.load(file, allow_pickle=False)
+            if not hasattr(npz, 'files'):
+                raise ValueError('an .npy file, not an .npz')
+            with npz:
+                arrays = {name: npz[name] for name in npz.files}
+        for name, array in arrays.items():
+            if not isinstance(array, numpy.ndarray):  # bytes, without a header
+                raise ValueError(f'{name} is not an array')
+        return arrays
+    except FileNotFoundError as error:
+        raise RamError(f'{path}: no such file; {remedy}') from error
+    except OSError as error:
+        raise RamError(f'{path}: cannot be read: {error.strerror or error}; '
+                       + remedy) from error
+    except DAMAGED as error:
+        raise RamError(f'{path}: damaged, or not a valid .npz file '
+                       f'({error!s:.80}); {remedy}') from error
 
 
 def sweep(folder: str):

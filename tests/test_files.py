@@ -66,7 +66,7 @@ def test_make_folder_makes_parents_and_refuses_files(tmp_path):
 def test_read_npz_reads_arrays(tmp_path):
     arrays = {'a': numpy.arange(6).reshape(2, 3), 'b': numpy.array('text')}
     numpy.savez(tmp_path / 'x.npz', **arrays)
-    found = read_npz(str(tmp_path / 'x.npz'))
+    found = read_npz(str(tmp_path / 'x.npz'), 'use another one')
     assert found.keys() == arrays.keys()
     for name in arrays:
         numpy.testing.assert_array_equal(found[name], arrays[name])
@@ -74,11 +74,24 @@ def test_read_npz_reads_arrays(tmp_path):
 
 def test_read_npz_unpickles_nothing(tmp_path):
     numpy.savez(tmp_path / 'x.npz', a=numpy.array([{}], object))
-    with pytest.raises(ValueError, match='allow_pickle'):
-        read_npz(str(tmp_path / 'x.npz'))
+    with pytest.raises(RamError, match='allow_pickle'):
+        read_npz(str(tmp_path / 'x.npz'), 'use another one')
     numpy.save(tmp_path / 'y.npy', numpy.zeros(3))
-    with pytest.raises(ValueError, match='not an .npz'):
-        read_npz(str(tmp_path / 'y.npy'))
+    with pytest.raises(RamError, match='an .npy file, not an .npz'):
+        read_npz(str(tmp_path / 'y.npy'), 'use another one')
+
+
+def test_read_npz_names_file_and_remedy(tmp_path):
+    (tmp_path / 'text.npz').write_text('text')
+    for name, words in (('none.npz', 'no such file'),
+                        ('', 'cannot be read: Is a directory'),
+                        ('text.npz', 'damaged, or not a valid .npz file')):
+        with pytest.raises(RamError) as caught:
+            read_npz(str(tmp_path / name), 'use another one')
+        problem, = caught.value.problems
+        assert problem.startswith(f'{tmp_path / name}'), problem
+        assert f': {words}' in problem
+        assert problem.endswith('; use another one')
 
 
 def test_read_npz_refuses_what_would_fill_the_memory(tmp_path):
@@ -87,5 +100,6 @@ def test_read_npz_refuses_what_would_fill_the_memory(tmp_path):
     with zipfile.ZipFile(tmp_path / 'x.npz', 'w',
                          zipfile.ZIP_DEFLATED) as archive:
         archive.writestr('a.npy', content.getvalue())
-    with pytest.raises(RamError, match='would inflate from'):
-        read_npz(str(tmp_path / 'x.npz'))
+    with pytest.raises(RamError,
+                       match='would inflate from .*; use another one'):
+        read_npz(str(tmp_path / 'x.npz'), 'use another one')

@@ -8,7 +8,7 @@ import numpy
 from ram.config import DataConfig
 from ram.data.scaling import scale
 from ram.errors import RamError
-from ram.files import DAMAGED, read_npz
+from ram.files import read_npz
 
 _REMEDY = ('make it with numpy.savez(file, images=..., labels=...): '
            'images (N, H, W) or (N, H, W, C), labels (N,)')
@@ -32,17 +32,7 @@ def load(data: DataConfig
 
     """
     path = os.path.expanduser(data.file)
-    try:
-        arrays = read_npz(path)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or not os.path.isfile(path):
-            raise RamError(f'{path}: {error.strerror or error}; name the '
-                           'file in data.file') from error
-        raise RamError(
-            f'{path}: cannot be read ({error}); {_REMEDY}') from error
-    except DAMAGED as error:
-        raise RamError(
-            f'{path}: not a valid .npz file ({error}); {_REMEDY}') from error
+    arrays = read_npz(path, f'name another one in data.file, or {_REMEDY}')
     missing = {'images', 'labels'}.difference(arrays)
     if missing:
         raise RamError(f'{path}: has no array '
