@@ -213,23 +213,19 @@ def _get(url):
     """The body of an address, with a progress bar on a terminal."""
     print(f'downloading {url}', file=sys.stderr)
     bar = sys.stderr.isatty()
-    blocks, done = [], 0
+    body = bytearray()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         length = int(answer.headers.get('Content-Length') or 0)
-        while True:
-            block = answer.read(2 ** 16)
-            if not block:
-                break
-            blocks.append(block)
-            done += len(block)
-            if done > MNIST_LIMIT:
+        while block := answer.read(2 ** 16):
+            body += block
+            if len(body) > MNIST_LIMIT:
                 raise OSError('sends more than a file of MNIST has')
             if bar and length:
-                marks = '#' * (40 * done // length)
-                print(f'\r[{marks:40}] {done / 2 ** 20:.1f} MB', end='',
+                marks = '#' * (40 * len(body) // length)
+                print(f'\r[{marks:40}] {len(body) / 2 ** 20:.1f} MB', end='',
                       file=sys.stderr)
     if bar:
         print(file=sys.stderr)
-    if length and done != length:
-        raise OSError(f'ended after {done} of {length} bytes')
-    return b''.join(blocks)
+    if length and len(body) != length:
+        raise OSError(f'ended after {len(body)} of {length} bytes')
+    return body
