@@ -1,6 +1,1 @@
 """Functions without parameters."""
-
-from ram.functions.glimpse import (
-    glimpse,
-    summed_area_table,
-)

@@ -116,7 +116,7 @@ def sum_up(images: Any, table: Any) -> None:
 
 def glimpse(images: Any, locations: Any, factor: int, table: Any,
             retina: Any) -> None:
-    """See :func:`ram.functions.glimpse`; fills ``retina``."""
+    """See :func:`ram.functions.glimpse.glimpse`; fills ``retina``."""
     _, channels, height, width = images.shape
     launch(SOURCE, 'glimpse', retina.size, images.dtype, images,
            retina if table is None else table, locations, channels, height,

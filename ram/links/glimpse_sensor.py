@@ -43,7 +43,7 @@ class GlimpseSensor(chainer.Link):
 
         Returns:
             (B, k, C, g, g) array, the finest scale first. See
-            :func:`ram.functions.glimpse`.
+            :func:`ram.functions.glimpse.glimpse`.
 
         """
         retina = glimpse(images, locations, self.size, self.scales,

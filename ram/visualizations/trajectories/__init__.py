@@ -10,7 +10,7 @@ animation or a strip. These arguments are the same everywhere:
 
 Pixel i covers [i, i + 1) of an axis, so a patch that starts at ``(row,
 column)`` is the rectangle from there to ``(row + side, column + side)``: the
-pixels that :func:`ram.functions.glimpse` reads.
+pixels that :func:`ram.functions.glimpse.glimpse` reads.
 """
 
 from ram.visualizations.trajectories.film import draw_trajectory
