@@ -192,10 +192,16 @@ def read_image(path: str, data: DataConfig) -> Array:
         (C, h, w) uint8.
 
     Raises:
-        RamError: Where it is no image, or not of the right size.
+        RamError: Where it is no image, not of the right size, or of 8 bits
+            where ``range`` goes beyond them.
 
     """
-    return scale(_read_values(path, data)[None], data.range, path)[0]
+    values = _read_values(path, data)
+    if data.range and values.dtype == 'uint8' and data.range[1] > 255:
+        raise RamError(f'{path}: has 8 bits a channel, and data.range counts '
+                       f'to {data.range[1]:g}; store it as those that the '
+                       'network was trained on')
+    return scale(values[None], data.range, path)[0]
 
 
 def _read_values(path, data):
@@ -279,7 +285,7 @@ def _fit(image, path, data):
 def _misfit(image, path, data):
     height, width = data.image_size
     found = image.height, image.width
-    if image.getexif().get(_ORIENTATION, 1) > 4:  # it lies on its side
+    if image.getexif().get(_ORIENTATION) in range(5, 9):  # on its side
         found = found[::-1]
     return RamError(
         f'{path}: is {found[0]}x{found[1]} pixels, not '

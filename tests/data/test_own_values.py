@@ -177,6 +177,16 @@ def test_deep_colour_is_read_unless_a_range_is_set(tmp_path):
             name='folder', folder='x', channels=3, range=[0, 9]).data)
 
 
+def test_few_bits_do_not_fit_a_wide_range(tmp_path):
+    path = tmp_path / 'x.png'
+    Image.fromarray(numpy.full((9, 11), 200, 'uint8')).save(path)
+    data = config_of(name='folder', folder='x', range=[0, 4095]).data
+    with pytest.raises(RamError, match='x.png: has 8 bits a channel'):
+        read_image(str(path), data)
+    assert (read_image(str(path), config_of(
+        name='folder', folder='x', range=[0, 250]).data) == 204).all()
+
+
 def save_pages(path):
     page = Image.fromarray(numpy.zeros((9, 11), 'uint8'))
     page.save(path, save_all=True, append_images=[page])
