@@ -98,13 +98,20 @@ def make_folder(path: str):
                        'folder') from error
 
 
+def is_device(path: str) -> bool:
+    """Whether it is a device or a pipe, such as /dev/stdout."""
+    return os.path.exists(path) and not (
+        os.path.isfile(path) or os.path.isdir(path))
+
+
 @contextlib.contextmanager
 def replacing(path: str, mode: str = 'wb'):
     """Opens a file that takes the place of another only once it is whole.
 
     Args:
         path: The file to make. Until the block has ended without an
-            error, whatever stood there stays.
+            error, whatever stood there stays. A link is followed; a device
+            is written to.
         mode: ``wb`` or ``w``.
 
     Yields:
@@ -114,20 +121,25 @@ def replacing(path: str, mode: str = 'wb'):
         RamError: Where the folder or the disk does not let it be written.
 
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = None
+    encoding = None if 'b' in mode else 'utf-8'
+    temporary, target = None, os.path.realpath(path)
+    folder = os.path.dirname(target)
     try:
+        if is_device(path):
+            with open(path, mode, encoding=encoding) as file:
+                yield file
+            return
         handle, temporary = tempfile.mkstemp(
-            dir=folder, prefix='.' + os.path.basename(path) + '.',
+            dir=folder, prefix='.' + os.path.basename(target) + '.',
             suffix=_PART)
-        with os.fdopen(handle, mode) as file:
+        with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp lets only the owner in
-        os.replace(temporary, path)
+        os.replace(temporary, target)
         temporary = None
         _sync_folder(folder)
     except OSError as error:

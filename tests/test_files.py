@@ -38,6 +38,21 @@ def test_replacing_gives_the_usual_permissions(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_replacing_follows_links_and_writes_to_pipes(tmp_path):
+    os.symlink('target', tmp_path / 'link')
+    with replacing(str(tmp_path / 'link'), 'w') as file:
+        file.write('\u00fc')
+    assert (tmp_path / 'target').read_bytes() == b'\xc3\xbc'
+    assert os.path.islink(tmp_path / 'link')
+    os.mkfifo(tmp_path / 'pipe')
+    with open(os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK),
+              'rb') as pipe:
+        with replacing(str(tmp_path / 'pipe')) as file:
+            file.write(b'x')
+        assert pipe.read() == b'x'
+    assert stat.S_ISFIFO(os.stat(tmp_path / 'pipe').st_mode)
+
+
 def test_replacing_names_what_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     for path in (tmp_path / 'none' / 'x', tmp_path / 'file' / 'x', tmp_path):

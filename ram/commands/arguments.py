@@ -2,14 +2,16 @@
 
 import argparse
 import functools
+import os
 import sys
-from typing import Any, Callable, NamedTuple, Tuple
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
 
 from ram.checkpoint import Checkpoint, load_checkpoint
 from ram.data.splits import fixed_canvases, load_splits
 from ram.devices import get_device
 from ram.errors import RamError
 from ram.evaluation.evaluate import evaluation_streams
+from ram.files import is_device
 from ram.models.parts import import_module
 
 
@@ -136,6 +138,28 @@ def load(args: argparse.Namespace, needs_glimpses: bool) -> Loaded:
 
     return Loaded(checkpoint, fixed_canvases(config.data, splits, args.split),
                   lambda: evaluation_streams(config.data, args.split), draw)
+
+
+def check_outputs(outputs: Iterable[Optional[str]],
+                  inputs: Iterable[str]) -> None:
+    """Finds, before the work, outputs that cannot be or that destroy inputs.
+
+    Raises:
+        RamError: Where an output's folder is missing, or the file is an input
+            or another output.
+
+    """
+    inputs = [os.path.realpath(path) for path in inputs]
+    for path in filter(None, outputs):
+        folder, found = os.path.dirname(path) or '.', os.path.realpath(path)
+        # A folder of frames, NAME/%02d.png, is made.
+        if not os.path.isdir(folder) and '%' not in path:
+            raise RamError(f'{path}: cannot be written: there is no folder '
+                           f'{folder}; make it, or name another')
+        if found in inputs and not is_device(found):
+            raise RamError(f'{path}: is read, or written by another option; '
+                           'name another file')
+        inputs.append(found)
 
 
 def print_error(error: RamError) -> None:

@@ -48,6 +48,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints error, interval, error by glimpse and by class, and confusion."""
+    arguments.check_outputs([args.json, args.csv], [args.checkpoint])
     loaded = arguments.load(args, needs_glimpses=False)
     if loaded.checkpoint.config.data.is_game:
         games.evaluate(args, loaded)

@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     arguments.import_modules(args)
     model = api.Model(args.checkpoint, args.device)
     paths = [path for name in args.images for path in _files(name)]
+    arguments.check_outputs([args.csv, args.json, args.render],
+                            [args.checkpoint, *paths])
     result = model.predict(_read(paths, model.config.data))
     # A name may hold bytes that are no text.
     names = [os.fsencode(path).decode('utf-8', 'replace') for path in paths]

@@ -287,6 +287,11 @@ BAD = {
     'no place for pages': ('x=1', 'inspect @/run/best.npz --out x/y', 'x/y'),
     'no folder for JSON': ('', 'evaluate @/run/best.npz --json no/x.json',
                            'no/x.json'),
+    'a checkpoint as output': (
+        '', 'evaluate @/run/best.npz --json @/run/best.npz',
+        'run/best.npz: is read'),
+    'one file for two outputs': (
+        '', 'evaluate @/run/best.npz --json x --csv ./x', './x: is read, or '),
     'no folder for preview': ('', 'data preview @/c.yaml --out no/x.png',
                               'no/x.png'),
     'unknown set': ('', 'data fetch nobody --data-root .', 'nobody')}

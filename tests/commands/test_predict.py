@@ -32,6 +32,16 @@ def folder(tmp_path_factory):
     return path
 
 
+def test_an_image_is_not_overwritten(folder, tmp_path, capsys):
+    image = tmp_path / '0.png'
+    shutil.copy(folder / 'images' / '0.png', image)
+    before = image.read_bytes()
+    assert main(['predict', str(folder / 'run' / 'best.npz'), str(image),
+                 '--render', str(image)]) == 2
+    assert f'{image}: is read' in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
 def test_predict_says_what_python_says(folder, tmp_path, capsys):
     best = str(folder / 'run' / 'best.npz')
     names = [str(folder / 'images' / '0.png'), str(folder / 'images')]
