@@ -46,6 +46,11 @@ def test_quiet_prints_how_the_run_ended(at, capsys):
     assert main(at(['train', '@/c.yaml', '--out', 'q', '--quiet'])) == 0
     lines = capsys.readouterr().out.strip().split('\n')
     assert [line.split()[0] for line in lines] == ['best', 'files:', 'next:']
+    files = [os.path.basename(path) for path in lines[1].split()[1:]]
+    assert sorted(files) == [
+        'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log', 'loss.png',
+        'snapshot-before.npz', 'snapshot.npz', 'trajectories.gif',
+        'versions.json']
 
 
 def test_a_terminal_shows_the_time_left(at, capsys, monkeypatch):

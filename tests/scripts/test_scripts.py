@@ -135,8 +135,8 @@ def test_soak(tmp_path):
         'test_images: 10}\n'
         'model: {glimpses: 2, core: rnn, core_units: 16}\n'
         'training: {epochs: 10000}')
-    command = ['checks/soak.py', 'c.yaml', '--out', 'run', '--minutes', '0.1',
-               '--every', '0.5', '--json', 'soak.json']
+    command = ['checks/soak.py', 'c.yaml', '--out', 'run', '--minutes', '0.06',
+               '--every', '0.3', '--json', 'soak.json']
     done = run(tmp_path, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(tmp_path / 'soak.json') as file:

@@ -34,6 +34,8 @@ from ram.training.extensions.snapshot import Snapshot
 from ram.training.run_folder import prepare_folder
 from ram.training.signals import StopTrigger
 
+pytestmark = pytest.mark.usefixtures('no_figures')
+
 
 def test_the_same_seed_is_the_same_run(tmp_path):
     config = make_config()
@@ -46,13 +48,11 @@ def test_the_same_seed_is_the_same_run(tmp_path):
             for name in ('one', 'three'))
     assert any((a[key] != b[key]).any() for key in a)
     assert sorted(os.path.basename(f) for f in outcome.files) == [
-        'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log', 'loss.png',
-        'snapshot-before.npz', 'snapshot.npz', 'trajectories.gif',
-        'versions.json']
-    assert len(os.listdir(tmp_path / 'two')) == 11  # and the lock
+        'best.npz', 'config.yaml', 'last.npz', 'log', 'snapshot-before.npz',
+        'snapshot.npz', 'versions.json']
+    assert len(os.listdir(tmp_path / 'two')) == 8  # and the lock
 
 
-@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('schedule', ['cosine', 'plateau'])
 def test_an_interrupted_run_ends_as_one_that_was_not(
         tmp_path, monkeypatch, schedule):
@@ -77,7 +77,6 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
         tmp_path, monkeypatch):
     config = make_config({'snapshot_minutes': 1e-6, 'average': 0.9})
@@ -100,7 +99,6 @@ def test_a_snapshot_by_time_is_as_good_as_one_by_epoch(
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_a_run_of_a_program_that_knew_fewer_keys_is_resumed(tmp_path):
     config = make_config({'epochs': 2})
     train(config, tmp_path / 'run')
@@ -146,7 +144,6 @@ def test_the_evaluation_changes_nothing_of_the_training(tmp_path):
     assert compared > 30  # weights, the optimizer's state, generators
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_snapshots_of_short_epochs_take_a_twentieth_of_the_time(
         tmp_path, monkeypatch):
     # A second passes from one look at the clock to the next: an epoch of six
@@ -214,7 +211,6 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
     assert meta['iteration'] > 0
 
 
-@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('optimizer', ['adam', 'momentum_sgd', 'nesterov'])
 @pytest.mark.parametrize('schedule',
                          ['constant', 'step', 'linear', 'cosine'])
@@ -272,7 +268,6 @@ def test_plateau_waits_and_has_a_floor():
         assert optimizer.lr == pytest.approx(0.1)
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     config = make_config({'first_std': 0.4, 'epochs': 2}, {'std': 0.1})
     trainer, *_ = begin(config, tmp_path / 'run')
@@ -306,7 +301,6 @@ def test_the_deviation_falls_to_the_models_own(tmp_path, monkeypatch):
     assert model.std == pytest.approx(0.1, abs=2e-3)
 
 
-@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('first', [0.5, 0.0, None])
 def test_the_weight_of_the_entropy_falls(tmp_path, monkeypatch, first):
     config = make_config(
@@ -328,7 +322,6 @@ def test_the_weight_of_the_entropy_falls(tmp_path, monkeypatch, first):
         for i in range(13)])  # 200 starts, of which 32 at a time
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_without_a_snapshot_no_other_run_overwrites_the_network(tmp_path):
     out = tmp_path / 'run'
     train(make_config({'epochs': 1}), out)
@@ -342,7 +335,6 @@ def test_without_a_snapshot_no_other_run_overwrites_the_network(tmp_path):
     train(make_config({'epochs': 1}), out, resume=True)  # anew, the same
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_the_best_network_is_of_an_epoch_of_this_run(tmp_path, monkeypatch):
     """Also if a killed run had a better one that its snapshot knows not."""
     out = tmp_path / 'run'
@@ -357,7 +349,6 @@ def test_the_best_network_is_of_an_epoch_of_this_run(tmp_path, monkeypatch):
     assert outcome.error == metrics['validation_error'] > 0
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_a_resumed_run_does_without_the_network_it_started_from(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = tmp_path / 'first' / 'best.npz'
@@ -381,7 +372,6 @@ def test_a_run_starts_from_another_ones_weights(tmp_path):
     assert model.glimpses == 5 and model.std == 0.3
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_a_run_starts_from_no_other_network(tmp_path):
     train(make_config({'epochs': 1}), tmp_path / 'first')
     best = str(tmp_path / 'first' / 'best.npz')
@@ -417,7 +407,6 @@ def test_the_average_of_the_weights_is_measured_and_kept(tmp_path):
     assert abs(want - seen[-1]).max() > 1e-4
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_patience_ends_at_a_measurement(tmp_path):
     outcome = train(make_config({'epochs': 10, 'early_stopping': 1,
                                  'learning_rate': 1e-9}, every=2),
@@ -426,7 +415,6 @@ def test_patience_ends_at_a_measurement(tmp_path):
     assert (outcome.epoch, len(log_of(tmp_path / 'run'))) == (2, 4)
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_early_stopping(tmp_path, monkeypatch):
     errors = iter([50, 40, 45, 30, 30, 31, 32, 33, 34, 35])
 
@@ -437,7 +425,7 @@ def test_early_stopping(tmp_path, monkeypatch):
         def error(self):
             return next(errors)
 
-    monkeypatch.setattr('ram.training.extensions.validation.evaluate',
+    monkeypatch.setattr('ram.training.extensions.validation.evaluate_split',
                         lambda *args, **kwargs: Result())
     outcome = train(make_config({'epochs': 10, 'early_stopping': 3}),
                     tmp_path / 'run')
@@ -501,7 +489,6 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert not os.path.exists(snapshot.path)
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_resuming_needs_the_same_configuration(tmp_path):
     out = tmp_path / 'run'
     train(make_config(), out)
@@ -519,7 +506,6 @@ def test_resuming_needs_the_same_configuration(tmp_path):
     assert outcome.epoch and not outcome.interrupted
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_two_threads_give_the_same_bits_each_time(tmp_path, monkeypatch):
     sizes, forward = set(), recurrence.forward
 
@@ -537,7 +523,6 @@ def test_two_threads_give_the_same_bits_each_time(tmp_path, monkeypatch):
     assert_same_run(tmp_path / 'a', tmp_path / 'b')
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_resume_with_more_epochs_and_other_run_options(tmp_path):
     out = tmp_path / 'run'
     train(make_config({'epochs': 2}), out)
@@ -567,7 +552,6 @@ def test_resume_with_more_epochs_and_other_run_options(tmp_path):
     assert resumed['engine'] == 'links (device: no GPU)'
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_links_and_fused_train_alike(tmp_path):
     errors = [train(make_config({'engine': engine, 'epochs': 2}),
                     tmp_path / engine).error for engine in ('links', 'fused')]
@@ -618,7 +602,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ['thesis.tex']
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_a_damaged_snapshot_is_named_and_the_one_before_used(
         tmp_path, capsys):
     config = make_config()
@@ -651,7 +634,6 @@ def test_more_in_a_batch_than_there_is(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('policy', ['random', 'frozen'])
 def test_control_policies_train(tmp_path, policy):
     outcome = train(make_config({'epochs': 1}, {'policy': policy}),
@@ -659,7 +641,6 @@ def test_control_policies_train(tmp_path, policy):
     assert os.path.exists(outcome.best)
 
 
-@pytest.mark.usefixtures('no_figures')
 def test_training_learns(tmp_path):
     config = make_config({'epochs': 25, 'learning_rate': 0.003},
                          {'core': 'rnn', 'core_units': 64,

@@ -61,5 +61,7 @@ class Validation(extension.Extension):
         else:
             result = evaluate_split(self.model, self._images, self._labels,
                                     self._config, 'validation')
-        return {f'validation/main/{name}': getattr(result, name)
-                for name in ('error', 'loss') if hasattr(result, name)}
+        report = {'validation/main/error': result.error}
+        if not self._config.data.is_game:
+            report['validation/main/loss'] = result.loss
+        return report
