@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import os
 from typing import Iterable
 
@@ -27,8 +28,8 @@ FEWEST_BITS = 10  # of the mantissa, as in float16
 def export(names: Iterable[str], args: argparse.Namespace) -> None:
     """Ships each row's best checkpoint, with a card, in ram/pretrained/.
 
-    Of several seeds it takes the one with the least validation error. See
-    :func:`store` for the precision of the weights.
+    Of several seeds it takes the one with the least validation error, and
+    measures it anew. See :func:`store` for the precision of the weights.
     """
     for name in names:
         runs = [(record, Run(name, record['seed'], args))
@@ -43,6 +44,10 @@ def export(names: Iterable[str], args: argparse.Namespace) -> None:
         loaded = load_checkpoint(run.best)._replace(config=config)
         path = os.path.join(PRETRAINED, name + '.npz')
         bits = store(loaded, path, args.data_root)
+        # The record is of the network that ships, to the last image.
+        run.write_record(path, record['commit'])
+        with open(run.record) as file:
+            record = json.load(file)
         with open(path, 'rb') as file:
             digest = hashlib.sha256(file.read()).hexdigest()
         card = {key: record[key] for key in (

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, List
+from typing import List, Optional
 
 from ram.checkpoint import load_checkpoint
 from ram.config import load_config
@@ -86,8 +86,14 @@ class Run:
         entries = read_log(self.folder)
         return bool(entries) and entries[-1]['epoch'] >= self.epochs
 
-    def write_record(self) -> None:
+    def write_record(self, network: Optional[str] = None,
+                     trained_by: Optional[str] = None) -> None:
         """Evaluates the best checkpoint once, and writes the record.
+
+        Args:
+            network: The file that is measured in its place: the one that
+                ships, whose weights are rounded.
+            trained_by: Commit; the one that is checked out if left out.
 
         Raises:
             RamError: Where the run is of another configuration than the
@@ -101,17 +107,17 @@ class Run:
                 f'{self.best}: was trained with another configuration than '
                 f'{self.config_file}; move {self.folder} away to train it '
                 'again')
-        result = evaluate(self.best, self._args)
+        network = network or self.best
+        result = self._evaluate(network)
         more = {}
         if wanted.model.network == 'ram':
-            sampled = evaluate(self.best, self._args, '--policy', 'sample',
-                               '--samples', str(PATHS))
+            sampled = self._evaluate(network, '--policy', 'sample',
+                                     '--samples', str(PATHS))
             more['sampled'] = {'paths': PATHS, 'error': sampled['error'],
                                'interval': sampled['interval']}
         if wanted.data.variant != 'original':
-            more['canvas_errors'] = evaluate(
-                self.best, self._args, '--canvas-seeds', str(DRAWS)
-                )['canvas_errors']
+            more['canvas_errors'] = self._evaluate(
+                network, '--canvas-seeds', str(DRAWS))['canvas_errors']
         entries = read_log(self.folder)
         minutes = entries[-1]['elapsed_time'] / 60
         with open(os.path.join(self.folder, 'versions.json')) as file:
@@ -129,7 +135,7 @@ class Run:
             'versions': {key: found[key] for key in (
                 'ram', 'python', 'chainer', 'numpy', 'cupy', 'threads')
                 if key in found},
-            'commit': commit(),
+            'commit': trained_by or commit(),
             'command': (f'ram train {os.path.relpath(self.config_file, rows.TOP)} '
                         f'--seed {self.seed}'),
             'curve': [entry.get('validation/main/error')
@@ -137,18 +143,17 @@ class Run:
         os.makedirs(rows.RESULTS, exist_ok=True)
         write_json(self.record, record)
 
-
-def evaluate(checkpoint: str, args: argparse.Namespace,
-             *options: str) -> Dict[str, Any]:
-    """The result of `ram evaluate` of a checkpoint on the test images."""
-    out = checkpoint[:-len('.npz')] + '-evaluation.json'
-    command = ['evaluate', checkpoint, '--json', out, '--device', args.device,
-               *options]
-    if args.data_root:
-        command += ['--data-root', args.data_root]
-    done = subprocess.run([sys.executable, '-m', 'ram'] + command, cwd=rows.TOP,
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise RamError(*done.stderr.strip().split('\n'))
-    with open(out) as file:
-        return json.load(file)
+    def _evaluate(self, network, *options):
+        """The result of `ram evaluate` on the test images."""
+        out = os.path.join(self.folder, 'evaluation.json')
+        command = ['evaluate', network, '--json', out, '--device',
+                   self._args.device, *options]
+        if self._args.data_root:
+            command += ['--data-root', self._args.data_root]
+        done = subprocess.run(
+            [sys.executable, '-m', 'ram'] + command, cwd=rows.TOP,
+            capture_output=True, text=True)
+        if done.returncode:
+            raise RamError(*done.stderr.strip().split('\n'))
+        with open(out) as file:
+            return json.load(file)
