@@ -15,7 +15,6 @@ from ram.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ram.config import load_config
 from ram.data.splits import fixed_canvases, load_splits
 from ram.evaluation.evaluate import evaluation_streams, predict
 from ram.files import write_json
@@ -39,9 +38,7 @@ def export(names: Iterable[str], args: argparse.Namespace) -> None:
         if not runs:
             continue
         record, run = min(runs, key=lambda r: r[0]['validation_error'])
-        # The row's configuration, without paths of this machine.
-        config = load_config(run.config_file, [f'training.seed={run.seed}'])
-        loaded = load_checkpoint(run.best)._replace(config=config)
+        loaded = run.load_best()
         path = os.path.join(PRETRAINED, name + '.npz')
         bits = store(loaded, path, args.data_root)
         # The record is of the network that ships, to the last image.
@@ -54,7 +51,7 @@ def export(names: Iterable[str], args: argparse.Namespace) -> None:
             'row', 'seed', 'error', 'interval', 'n', 'validation_error',
             'epoch', 'command', 'commit')}
         card.update(sha256=digest, mantissa_bits=bits,
-                    config=config.as_dict())
+                    config=loaded.config.as_dict())
         write_json(path[:-4] + '.json', card)
         print(f'written: {path} ({os.path.getsize(path) / 1e6:.1f} MB), '
               f'pretrained:{name}, {record["error"]:.2f} %')

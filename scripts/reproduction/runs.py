@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import List, Optional
 
-from ram.checkpoint import load_checkpoint
+from ram.checkpoint import Checkpoint, load_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
 from ram.files import read_log, write_json
@@ -86,6 +86,23 @@ class Run:
         entries = read_log(self.folder)
         return bool(entries) and entries[-1]['epoch'] >= self.epochs
 
+    def load_best(self) -> Checkpoint:
+        """Its best checkpoint.
+
+        Raises:
+            RamError: Where the run is of another configuration than the
+                row's.
+
+        """
+        loaded = load_checkpoint(self.best)
+        if loaded.config != load_config(self.config_file, [
+                f'training.seed={self.seed}']):
+            raise RamError(
+                f'{self.best}: was trained with another configuration than '
+                f'{self.config_file}; move {self.folder} away to train it '
+                'again')
+        return loaded
+
     def write_record(self, network: Optional[str] = None,
                      trained_by: Optional[str] = None) -> None:
         """Evaluates the best checkpoint once, and writes the record.
@@ -96,33 +113,27 @@ class Run:
             trained_by: Commit; the one that is checked out if left out.
 
         Raises:
-            RamError: Where the run is of another configuration than the
-                row's.
+            RamError: See :meth:`load_best`.
 
         """
-        loaded = load_checkpoint(self.best)
-        wanted = load_config(self.config_file, [f'training.seed={self.seed}'])
-        if loaded.config != wanted:
-            raise RamError(
-                f'{self.best}: was trained with another configuration than '
-                f'{self.config_file}; move {self.folder} away to train it '
-                'again')
+        loaded = self.load_best()
+        config = loaded.config
         network = network or self.best
         result = self._evaluate(network)
         more = {}
-        if wanted.model.network == 'ram':
+        if config.model.network == 'ram':
             sampled = self._evaluate(network, '--policy', 'sample',
                                      '--samples', str(PATHS))
             more['sampled'] = {'paths': PATHS, 'error': sampled['error'],
                                'interval': sampled['interval']}
-        if wanted.data.variant != 'original':
+        if config.data.variant != 'original':
             more['canvas_errors'] = self._evaluate(
                 network, '--canvas-seeds', str(DRAWS))['canvas_errors']
         entries = read_log(self.folder)
         minutes = entries[-1]['elapsed_time'] / 60
         with open(os.path.join(self.folder, 'versions.json')) as file:
             found = json.load(file)
-        images = entries[-1]['iteration'] * wanted.training.batch_size
+        images = entries[-1]['iteration'] * config.training.batch_size
         record = {
             'row': self.name, 'seed': self.seed, 'error': result['error'],
             'interval': result['interval'], 'n': result['n'],
