@@ -211,7 +211,7 @@ def load_weights(path: str, model):
             of the network's shapes.
 
     """
-    path = _resolve(str(path))
+    path = _resolve(os.path.expanduser(path))
     _fill(model, read_arrays(path, 'checkpoint')[0], path,
           'training.start_from must name a network of the same shape')
 

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import sys
 import tempfile
 import tokenize
 import zipfile
@@ -24,6 +25,7 @@ DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError,
 _SHRINKS, _HARMLESS = 100, 2 ** 26
 
 _PART = '.part'
+_STREAMS = {'/dev/stdout': 1, '/dev/stderr': 2}  # descriptors
 
 
 def read_npz(path: str, remedy: str) -> Dict:
@@ -99,8 +101,8 @@ def make_folder(path: str):
 
 
 def is_device(path: str) -> bool:
-    """Whether it is a device or a pipe, such as /dev/stdout."""
-    return os.path.exists(path) and not (
+    """Whether it is a device, a pipe or an output of this process."""
+    return path in _STREAMS or os.path.exists(path) and not (
         os.path.isfile(path) or os.path.isdir(path))
 
 
@@ -126,7 +128,10 @@ def replacing(path: str, mode: str = 'wb'):
     folder = os.path.dirname(target)
     try:
         if is_device(path):
-            with open(path, mode, encoding=encoding) as file:
+            sys.stdout.flush()
+            # Opened by its name, a file that stdout leads to would be cut.
+            with open(os.dup(_STREAMS[path]) if path in _STREAMS else path,
+                      mode, encoding=encoding) as file:
                 yield file
             return
         handle, temporary = tempfile.mkstemp(
@@ -176,10 +181,11 @@ def read_log(folder: str) -> List[Dict[str, Any]]:
         with open(path) as file:
             log = json.load(file)
         for entry in log:
-            entry['epoch'], entry['elapsed_time']
+            sum([entry['epoch'], entry['elapsed_time'],
+                 entry.get('validation/main/error', 0)])  # all are numbers
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, *DAMAGED) as error:
         raise RamError(f'{path}: cannot be read ({error}); resume the run by '
                        'ram train --resume, which writes it') from error
     return log

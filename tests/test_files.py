@@ -3,6 +3,8 @@
 import io
 import os
 import stat
+import subprocess
+import sys
 import zipfile
 
 import numpy
@@ -51,6 +53,17 @@ def test_replacing_follows_links_and_writes_to_pipes(tmp_path):
             file.write(b'x')
         assert pipe.read() == b'x'
     assert stat.S_ISFIFO(os.stat(tmp_path / 'pipe').st_mode)
+
+
+def test_a_file_that_stdout_leads_to_keeps_what_it_holds(tmp_path):
+    path = tmp_path / 'all'
+    path.write_text('before\n')
+    code = ('from ram.files import replacing\nprint(1)\n'
+            'with replacing("/dev/stdout", "w") as file:\n'
+            '    file.write("2\\n")\nprint(3)')
+    with open(path, 'a') as file:
+        subprocess.run([sys.executable, '-c', code], stdout=file, check=True)
+    assert path.read_text() == 'before\n1\n2\n3\n'
 
 
 def test_replacing_names_what_cannot_be_written(tmp_path):

@@ -52,6 +52,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         input; 128 + n after signal n.
 
     """
+    _mend_streams()
     args = _parser().parse_args(argv)
     try:
         status = args.run(args) or 0
@@ -75,6 +76,15 @@ def main(argv: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         print('ram: interrupted', file=sys.stderr)
         return 130
+
+
+def _mend_streams():
+    """Lets printing succeed where a stream is closed or knows few letters."""
+    for name in ('stdout', 'stderr'):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, 'w'))
+        elif hasattr(getattr(sys, name), 'reconfigure'):
+            getattr(sys, name).reconfigure(errors='backslashreplace')
 
 
 def _parser():

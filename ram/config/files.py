@@ -96,7 +96,7 @@ def _read_file(path, problems, above=()):
         if not isinstance(base, str):
             raise RamError(f'{path}: extends: must name one file, not '
                            f'{base!r:.40}')
-        file = os.path.join(os.path.dirname(path), base)
+        file = os.path.join(os.path.dirname(path), os.path.expanduser(base))
         if not os.path.exists(file):
             shipped = find_config(base)
             file = file if shipped == base else shipped

@@ -1,5 +1,6 @@
 """Stored values of images, as uint8 from black to white."""
 
+import math
 import sys
 from typing import Optional, Tuple
 
@@ -52,6 +53,9 @@ def scale(values: numpy.ndarray, limits: Optional[Tuple[float, float]],
 
     """
     low, high = limits or full_range(values, origin)
+    if not math.isfinite(float(high) - float(low)):
+        raise RamError(f'{origin}: data.range: values from {low:g} to '
+                       f'{high:g} are too far apart; scale them first')
     if (values.dtype, low, high) == ('uint8', 0, 255):
         return values
     scaled = numpy.empty(values.shape, 'uint8')

@@ -47,6 +47,8 @@ def verify(folder: str, device: chainer.backend.Device,
     logged = {entry['epoch']: entry.get('validation/main/error')
               for entry in read_log(folder)}.get(epoch)
     best.model.to_device(device)
+    if changed:  # the network may not take the images of config.yaml
+        config = best.config
     result = _measure(best.model, config, load_splits(config.data, root),
                       'validation')
     return [

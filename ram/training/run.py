@@ -10,6 +10,7 @@ import numpy
 from ram.config import Config
 from ram.data.splits import load_data
 from ram.errors import RamError
+from ram.files import write_json
 from ram.models.build import import_parts
 from ram.training.build import build_trainer
 from ram.training.distributed import SINGLE_PROCESS, SingleProcess
@@ -130,10 +131,15 @@ def _resume(composed, config, out, stream, ranks):
     warning, changed = snapshot.load(trainer)
     composed.best.check(out)
     epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
+    if epoch > config.training.epochs:
+        raise RamError(f'training.epochs: {config.training.epochs}, but {out} '
+                       f'has trained for {epoch}; set it to {epoch} or more')
     if ranks.rank == 0:
         if warning:
             print(f'ram: {warning}', file=sys.stderr)
         print(f'resumed after epoch {epoch}, iteration {iteration}'
               + ''.join(f'; {change}' for change in changed), file=stream)
         write_config(out, config)
+        write_json(os.path.join(out, 'log'),
+                   trainer.get_extension('LogReport').log)
     return {'epoch': epoch, 'iteration': iteration, 'changed': changed}

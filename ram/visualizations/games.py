@@ -27,6 +27,7 @@ from ram.visualizations.colours import (
 from ram.visualizations.gif import GifWriter
 from ram.visualizations.sheet import FAINT, FONT, GAP
 from ram.visualizations.trajectories.boxes import patch_boxes
+from ram.visualizations.trajectories.writers import NUMBER
 
 _SCREEN = 168  # the longer side of a screen, at most, in points
 _PATCH = 52  # a patch of the retina
@@ -176,9 +177,9 @@ def save_games(path: str, model: Player, played: Played,
 
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in ('.gif', '.png'):
-        raise RamError(f'{path}: unknown format; games are written to .gif '
-                       'or .png')
+    if suffix not in ('.gif', '.png') or NUMBER.search(path):
+        raise RamError(f'{path}: unknown format; games are written to one '
+                       '.gif or .png')
     count = len(played.rewards)
     at_once = count if suffix == '.png' else min(_AT_ONCE, count)
     film = GameFilm(model, played, patch_sizes, at_once)

@@ -12,6 +12,7 @@ from ram.visualizations.trajectories.boxes import scene_size
 
 _SCENE = 180  # the longer side, at most, in points
 _HEADER = 58  # title and verdict
+_LONGEST = 'epoch 100000, validation error 100.00 %'  # title
 _CORNERS = ((-1, -1), (1, 1))  # where boxes reach out farthest
 
 
@@ -30,7 +31,7 @@ def draw_whole_paths(trajectories: Sequence[Trajectory],
     note = f'all {trajectories[0].glimpses} glimpses; boxes: the last one'
     figure = sheet.new_figure(
         max(GAP + len(trajectories) * (cell + GAP),
-            3 * GAP + sheet.text_width(title, 'bold')
+            3 * GAP + sheet.text_width(_LONGEST, 'bold')
             + sheet.text_width(note)),
         _HEADER + height + GAP)
     sheet.title(figure, title)

@@ -75,6 +75,8 @@ def draw_heat_maps(heat_map: statistics.HeatMap,
     glimpses, count, rows, columns = heat_map.counts.shape
     zoom = max(1, 144 // max(rows, columns)) / charts.PIXELS
     width, height = columns * zoom, rows * zoom
+    pitch = 8 + max(width, sheet.text_width(f'glimpse {glimpses}',
+                                            pixels=charts.PIXELS))
     names, shown = _rows(count, classes, class_names)
     left = GAP + 8 + max(sheet.text_width(names[k], pixels=charts.PIXELS)
                          for k in shown)
@@ -82,14 +84,13 @@ def draw_heat_maps(heat_map: statistics.HeatMap,
     if len(shown) <= count:
         title += f'; {len(shown) - 1} of {count} classes'
     figure = charts.new_sheet(
-        title, left + glimpses * (width + 8) + GAP,
+        title, left + glimpses * pitch + GAP,
         _TOP + 18 + len(shown) * (height + 8) + GAP)
     axes = []
     for row, k in enumerate(shown):
         y = _TOP + 18 + row * (height + 8)
         for t, counts in enumerate(heat_map.counts):
-            ax = sheet.add_axes(figure, left + t * (width + 8), y, width,
-                                height)
+            ax = sheet.add_axes(figure, left + t * pitch, y, width, height)
             _show_cells(ax, counts.sum(axis=0) if k == count else counts[k],
                         heat_map)
             if digits is not None:

@@ -78,7 +78,7 @@ def save_inspection(folder: str, inspection: Inspection,
         'data': json.dumps(data, separators=(',', ':')).replace(
             '<', '\\u003c')})
     with replacing(paths[0]) as file:
-        file.write(page.encode())
+        file.write(page.encode('utf-8', 'replace'))
     return paths
 
 

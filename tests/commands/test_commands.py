@@ -1,6 +1,7 @@
 """End to end through the command line, and all that a user can get wrong."""
 
 import csv
+import io
 import json
 import multiprocessing
 import os
@@ -51,6 +52,17 @@ def test_quiet_prints_how_the_run_ended(at, capsys):
         'best.npz', 'config.yaml', 'error.png', 'last.npz', 'log', 'loss.png',
         'snapshot-before.npz', 'snapshot.npz', 'trajectories.gif',
         'versions.json']
+
+
+def test_any_stdout_will_do(at, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding='latin-1')
+    monkeypatch.setattr(sys, 'stdout', stdout)
+    assert main(at(['runs', '@'])) == 0
+    assert main(at(['data', 'preview', '@/c.yaml', '--out',
+                    '\u732b.png'])) == 0
+    assert stdout.buffer.getvalue().endswith(b'written: \\u732b.png\n')
+    monkeypatch.setattr(sys, 'stdout', None)  # closed: >&-
+    assert main(at(['runs', '@'])) == 0
 
 
 def test_a_terminal_shows_the_time_left(at, capsys, monkeypatch):

@@ -106,8 +106,9 @@ def test_render_shows_every_step(trained, capsys):
     assert all((a != b).any() for a, b in zip(frames, frames[1:]))
     assert ram(['render', best, '--out', out, '--indices', '40']) == 2
     assert 'there are 40 test games; the last is 39' in capsys.readouterr().err
-    assert ram(['render', best, '--out', str(trained / 'x.mp4')]) == 2
-    assert 'x.mp4: unknown format' in capsys.readouterr().err
+    for name in ('x.mp4', 'x%02d.png'):
+        assert ram(['render', best, '--out', str(trained / name)]) == 2
+        assert f'{name}: unknown format' in capsys.readouterr().err
 
 
 def test_a_game_by_its_index_is_that_of_all(trained):

@@ -101,7 +101,8 @@ def test_what_is_no_run_is_refused(runs, capsys, arguments, problem):
 def test_a_damaged_log_is_named(runs, tmp_path, capsys):
     (tmp_path / 'config.yaml').write_text(
         (runs / 'a' / 'config.yaml').read_text())
-    for damaged in ('{', '[1]', '[{}]'):
+    for damaged in ('{', '[1]', '[{}]', '[' * 100000,
+                    '[{"epoch": 1, "elapsed_time": "x"}]'):
         (tmp_path / 'log').write_text(damaged)
         assert main(['runs', str(tmp_path)]) == 2
         assert f'{tmp_path / "log"}: cannot be read' in (

@@ -59,6 +59,13 @@ training: {schedule: step, step_epochs: [3, 5], clip: null}
     assert again == config
 
 
+def test_extends_finds_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write(tmp_path, 'model: {glimpses: 3}', 'base.yaml')
+    path = write(tmp_path, 'extends: ~/base.yaml', 'own.yaml')
+    assert load_config(path).model.glimpses == 3
+
+
 def test_extends_and_overrides(tmp_path):
     (tmp_path / 'deep').mkdir()
     write(tmp_path, 'model: {glimpses: 2, scales: 2}\ntraining: {epochs: 7}')

@@ -2,6 +2,7 @@ import json
 
 import numpy
 import pytest
+import yaml
 from training_runs import make_config, train
 
 from ram import checkpoint
@@ -87,6 +88,18 @@ def test_verify_names_damaged_files(kept, capsys, name, content, words):
     status, text = run_verify(kept, capsys)
     assert status == 2 and text.count('\n') == 1
     assert str(kept / name) in text and words in text
+
+
+def test_verify_measures_the_images_of_the_network(kept, tmp_path, capsys):
+    numpy.savez(tmp_path / 'colour.npz', labels=numpy.arange(300) % 10,
+                images=numpy.zeros((300, 28, 28, 3), 'uint8'))
+    config = make_config({'epochs': 2}, {'core': 'rnn'}).as_dict()
+    config['data'].update(name='npz', file=str(tmp_path / 'colour.npz'),
+                          channels=3, train_images=None)
+    (kept / 'config.yaml').write_text(yaml.safe_dump(config))
+    status, text = run_verify(kept, capsys)
+    assert status == 1 and text.count('DIFFERS') == 1
+    assert 'another data.name, ' in text
 
 
 def test_verify_refuses_a_folder_without_a_run(tmp_path, capsys):

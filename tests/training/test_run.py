@@ -552,6 +552,22 @@ def test_resume_with_more_epochs_and_other_run_options(tmp_path):
     assert resumed['engine'] == 'links (device: no GPU)'
 
 
+def test_resume_of_a_finished_run_restores_its_log(tmp_path):
+    train(make_config({'epochs': 2}), tmp_path)
+    log = log_of(tmp_path)
+    (tmp_path / 'log').write_text('[')
+    train(make_config({'epochs': 2}), tmp_path, resume=True)
+    assert log_of(tmp_path) == log
+
+
+def test_resume_refuses_fewer_epochs_than_are_done(tmp_path):
+    train(make_config({'epochs': 2}), tmp_path)
+    before = (tmp_path / 'config.yaml').read_bytes()
+    with pytest.raises(RamError, match='has trained for 2; set it to 2 or'):
+        train(make_config({'epochs': 1}), tmp_path, resume=True)
+    assert (tmp_path / 'config.yaml').read_bytes() == before
+
+
 def test_links_and_fused_train_alike(tmp_path):
     errors = [train(make_config({'engine': engine, 'epochs': 2}),
                     tmp_path / engine).error for engine in ('links', 'fused')]

@@ -19,7 +19,7 @@ from ram.visualizations.trajectories.film import FRAME, Film
 from ram.visualizations.trajectories.panels import Names
 from ram.visualizations.trajectories.strip import draw_strip
 
-_NUMBER = re.compile(r'%(0\d+)?d')  # its place in the names of frames
+NUMBER = re.compile(r'%(0\d+)?d')  # its place in the names of frames
 
 
 def save_trajectories(path: str, trajectories: Sequence[Trajectory],
@@ -54,7 +54,7 @@ def save_trajectories(path: str, trajectories: Sequence[Trajectory],
     if suffix == '.mp4':
         _require_encoder(path)
     inputs = trajectories, patch_sizes, class_names
-    if suffix == '.png' and _NUMBER.search(path):
+    if suffix == '.png' and NUMBER.search(path):
         _write_frames(path, Film(*inputs, pixels=2))
     elif suffix == '.png':
         sheet.save_png(draw_strip(*inputs), path)
@@ -76,7 +76,7 @@ def _write_frames(path, film):
     make_folder(os.path.dirname(path) or '.')
     stills = [shot for shot in film.shots if shot.progress == 1]
     for number, shot in enumerate(stills, 1):
-        name = _NUMBER.sub(lambda match: match[0] % number, path)
+        name = NUMBER.sub(lambda match: match[0] % number, path)
         with replacing(name) as file:
             Image.fromarray(film.frame(shot)).save(file, 'PNG', optimize=True)
 

@@ -45,6 +45,13 @@ def test_curves_are_those_of_the_log(tmp_path):
             picture(tmp_path / f'{name}.png'))
 
 
+def test_draw_curve_shows_negative_values():
+    log = [{'epoch': 1, 'main/loss': 1.}, {'epoch': 2, 'main/loss': -2.}]
+    low, high = draw_curve(log, 'loss', 'nats').get_ylim()
+    assert low < -2 and high > 1
+    assert draw_curve(log[:1], 'loss', 'nats').get_ylim()[0] == 0
+
+
 def test_draw_curve_without_validation_has_one_line():
     ax = draw_curve([{'epoch': 1, 'main/error': 9.}], 'error', '%')
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 9]]]

@@ -97,6 +97,18 @@ def test_film_is_left_out_for_a_baseline(tmp_path):
     assert not any('trajectories' in path for path in outcome.files)
 
 
+def test_frames_of_one_image_have_one_size(tmp_path):
+    out = str(tmp_path / 'run')
+    train(make_config({'epochs': 1}, validation=1), out)
+    kept = checkpoint.load_checkpoint(os.path.join(out, 'best.npz'))
+    images, labels = fixed_canvases(kept.config.data, load_splits(
+        kept.config.data), 'validation')[:2]
+    examples = Examples(kept.model, images, labels, kept.config)
+    seen = examples.predict()
+    assert len({examples.draw(seen, epoch, error).shape for epoch, error in (
+        (9, 8.11), (12, 100.), (99999, 100.), (1, None))}) == 1
+
+
 @pytest.mark.parametrize('limit', [2, 5, 32])
 def test_thin_spreads_few_records_over_the_run(limit):
     class Record:
