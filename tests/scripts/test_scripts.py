@@ -73,7 +73,8 @@ def test_gpu_check_without_a_gpu(tmp_path):
 
 def test_gpu_check_in_all_but_the_gpu(tmp_path):
     done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
-               '--repeats', '1', '--iterations', '1', '--batches', '8',
+               '--limit', '300', '--repeats', '1', '--iterations', '1',
+               '--batches', '8',
                '--configs', 'mnist', '--images', '20', '--set',
                'training.epochs=2', 'data.train_images=1200',
                'data.test_images=50', 'model.core=rnn',
@@ -95,8 +96,8 @@ def test_gpu_check_in_all_but_the_gpu(tmp_path):
 
 def test_gpu_check_reports_what_succeeded(tmp_path):
     done = run(tmp_path, 'gpu_check.py', '--out', 'gpu', '--device', '@numpy',
-               '--parts', 'training', 'evaluation', '--images', '20', '--set',
-               'model.core=nothing')
+               '--limit', '300', '--parts', 'training', 'evaluation',
+               '--images', '20', '--set', 'model.core=nothing')
     assert done.returncode == 1
     with open(tmp_path / 'gpu' / 'gpu_report.json') as file:
         parts = json.load(file)['parts']
