@@ -76,7 +76,8 @@ def draw_curve(log: List[Dict[str, float]], name: str, unit: str) -> Axes:
         if points:
             ax.plot(*zip(*points), label=label, color=colour, linewidth=1.6,
                     marker='.' if len(points) == 1 else None)
-    ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))  # a game's loss may be negative
+    if ax.dataLim.y0 >= 0:  # the loss of a game may be negative
+        ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(True, color='#e4e4e4', linewidth=0.8)
     ax.set_xlabel('epoch', family=sheet.FAMILY)

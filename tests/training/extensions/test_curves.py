@@ -49,7 +49,8 @@ def test_draw_curve_shows_negative_values():
     log = [{'epoch': 1, 'main/loss': 1.}, {'epoch': 2, 'main/loss': -2.}]
     low, high = draw_curve(log, 'loss', 'nats').get_ylim()
     assert low < -2 and high > 1
-    assert draw_curve(log[:1], 'loss', 'nats').get_ylim()[0] == 0
+    log[1]['main/loss'] = 0.01
+    assert draw_curve(log, 'loss', 'nats').get_ylim()[0] == 0
 
 
 def test_draw_curve_without_validation_has_one_line():
