@@ -211,7 +211,7 @@ def load_weights(path: str, model):
             of the network's shapes.
 
     """
-    path = _resolve(os.path.expanduser(path))
+    path = _resolve(str(path))
     _fill(model, read_arrays(path, 'checkpoint')[0], path,
           'training.start_from must name a network of the same shape')
 
@@ -244,7 +244,7 @@ def _misfits(params, arrays):
 
 def _resolve(path):
     if not path.startswith('pretrained:'):
-        return path
+        return os.path.expanduser(path)
     name = path.partition(':')[2]
     known = sorted(f[:-4] for f in os.listdir(PRETRAINED)
                    if f.endswith('.npz')) if os.path.isdir(PRETRAINED) else []

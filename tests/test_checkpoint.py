@@ -54,6 +54,12 @@ def test_round_trip(saved):
         assert all(npz[name].dtype != object for name in npz.files)
 
 
+def test_the_home_folder_is_found(saved, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    loaded = checkpoint.load_checkpoint('~/best.npz')
+    assert loaded.path == saved[0] and loaded.metrics == METRICS
+
+
 def test_permissions_are_those_of_any_file(saved):
     umask = os.umask(0o022)
     os.umask(umask)
