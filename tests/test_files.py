@@ -10,6 +10,7 @@ import zipfile
 import numpy
 import pytest
 
+from ram.commands.arguments import check_outputs
 from ram.errors import RamError
 from ram.files import make_folder, read_npz, replacing, sweep
 
@@ -53,6 +54,13 @@ def test_replacing_follows_links_and_writes_to_pipes(tmp_path):
             file.write(b'x')
         assert pipe.read() == b'x'
     assert stat.S_ISFIFO(os.stat(tmp_path / 'pipe').st_mode)
+
+
+def test_two_outputs_may_go_to_stdout(tmp_path):
+    # pytest has made stdout a file.
+    check_outputs(['/dev/stdout', '/dev/stdout'], [])
+    with pytest.raises(RamError, match='written by another option'):
+        check_outputs([str(tmp_path / 'x'), str(tmp_path / 'x')], [])
 
 
 def test_a_file_that_stdout_leads_to_keeps_what_it_holds(tmp_path):

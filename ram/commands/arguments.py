@@ -156,7 +156,7 @@ def check_outputs(outputs: Iterable[Optional[str]],
         if not os.path.isdir(folder) and '%' not in path:
             raise RamError(f'{path}: cannot be written: there is no folder '
                            f'{folder}; make it, or name another')
-        if found in inputs and not is_device(found):
+        if found in inputs and not is_device(path):
             raise RamError(f'{path}: is read, or written by another option; '
                            'name another file')
         inputs.append(found)
