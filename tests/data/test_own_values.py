@@ -91,6 +91,9 @@ def test_auto_is_the_range_of_the_training_images(tmp_path, capsys):
     with pytest.raises(RamError, match='hold 7 alone'):
         load_data(npz_config(tmp_path, numpy.full_like(images, 7),
                              range='auto'))
+    with pytest.raises(RamError, match='are too far apart'):
+        load_data(npz_config(tmp_path, 1.7e308 * (-1.) ** images,
+                             range='auto'))
 
 
 def test_a_run_records_the_range_and_predicts_by_it(tmp_path, monkeypatch,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ram import RamError
 from ram.evaluation.evaluate import Trajectory
-from ram.evaluation.statistics import saccade_histogram
+from ram.evaluation.statistics import HeatMap, saccade_histogram
 from ram.visualizations import policy_figures as figures
 from ram.visualizations.policy import save_pictures
 
@@ -93,6 +93,16 @@ def test_matrices_show_values_and_numbers(made):
     ax, = figures.draw_confusion(numpy.array([[7, 2], [0, 5]]))
     assert_allclose(shown(ax), [[0, 2], [0, 0]])
     assert words(ax) == ['7', '2', '', '5']
+
+
+def test_titles_of_narrow_heat_maps_stay_apart():
+    axes = figures.draw_heat_maps(
+        HeatMap(numpy.ones((3, 2, 70, 20), 'int64'), 0, 0, 1))
+    titles = [ax.texts[-1].get_window_extent() for ax in axes[:3]]
+    assert [words(ax)[-1] for ax in axes[:3]] == [
+        'glimpse 1', 'glimpse 2', 'glimpse 3']
+    assert titles[0].x1 < titles[1].x0 and titles[1].x1 < titles[2].x0
+    assert titles[2].x1 < axes[0].figure.bbox.x1
 
 
 def test_figures_shorten_and_escape_class_names(made):

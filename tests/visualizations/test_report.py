@@ -35,7 +35,7 @@ def saved(made, tmp_path_factory):
                 ('hardest', 7, trajectory(2)), ('oddest', 9, trajectory(3))]
     files = save_inspection(
         str(folder), made(), examples, [5, 10],
-        {'checkpoint': 'a</script><b>.npz', 'split': 'test'})
+        {'checkpoint': 'a\udcff</script><b>.npz', 'split': 'test'})
     return folder, files, examples
 
 
@@ -77,7 +77,8 @@ def test_report_loads_nothing(saved):
         for name in ('src', 'href', 'srcset', 'data', 'action'):
             assert attrs.get(name, 'data:').startswith('data:'), (tag, name)
     assert page.count('</script>') == page.count('<script')
-    assert '<b>' not in page and 'a&lt;/script&gt;&lt;b&gt;.npz' in page
+    # A byte of a path that is no text is shown as a question mark.
+    assert '<b>' not in page and 'a?&lt;/script&gt;&lt;b&gt;.npz' in page
     # Each picture in the folder is on the page.
     on_page = {attrs['src'] for tag, attrs in reader.tags if tag == 'img'}
     for name in (path for path in files if path.endswith('.png')):
@@ -116,7 +117,8 @@ def test_report_table_has_the_numbers(saved):
     assert files[:2] == [str(folder / 'index.html'),
                          str(folder / 'inspect.json')]
     values = json.loads((folder / 'inspect.json').read_text())
-    assert values['checkpoint'] == 'a</script><b>.npz' and values['n'] == 60
+    assert values['checkpoint'] == 'a\udcff</script><b>.npz'
+    assert values['n'] == 60
     page = (folder / 'index.html').read_text('utf-8')
     rows = [re.findall('<t[hd]>(.*?)</t[hd]>', row)
             for row in re.findall('<tr>(.*?)</tr>', page)]
