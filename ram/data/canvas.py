@@ -58,11 +58,14 @@ def shift(images: Array, most: int, rng: numpy.random.Generator) -> Array:
         (B, C, h, w), of the images' dtype.
 
     """
-    height, width = images.shape[2:]
     xp = chainer.backend.get_array_module(images)
-    canvas, _ = translate(images, (height + 2 * most, width + 2 * most), rng)
-    return xp.ascontiguousarray(
-        canvas[:, :, most:most + height, most:most + width])
+    size = images.shape[2:]
+    down, right = (rng.integers(-most, most + 1, size=len(images))
+                   for _ in size)
+    framed = xp.pad(images, ((0, 0), (0, 0), (most, most), (most, most)))
+    windows, at = _windows(framed, size, numpy.arange(len(images)),
+                           most - down, most - right)
+    return windows[at]
 
 
 def warp(images: Array, most: float, rng: numpy.random.Generator) -> Array:
@@ -82,27 +85,37 @@ def warp(images: Array, most: float, rng: numpy.random.Generator) -> Array:
         (B, C, h, w) float32.
 
     """
+    maps = numpy.eye(2) + rng.uniform(-most, most, (len(images), 2, 2))
+    xp = chainer.backend.get_array_module(images)
+    maps = xp.asarray(maps, 'float32')[..., None, None]
+    # So few images at a time that the arrays stay in the processor's cache.
+    return xp.concatenate([
+        _warp(images[i:i + 64], maps[i:i + 64])
+        for i in range(0, len(images), 64)])
+
+
+def _warp(images, maps):
+    """Moves the pixels of (B, C, h, w) by (B, 2, 2, 1, 1) maps."""
     xp = chainer.backend.get_array_module(images)
     batch, channels, height, width = images.shape
-    maps = numpy.eye(2) + rng.uniform(-most, most, (batch, 2, 2))
-    maps = xp.asarray(maps, 'float32')[..., None, None]
     down = xp.arange(height, dtype='float32')[:, None] - (height - 1) / 2
     right = xp.arange(width, dtype='float32') - (width - 1) / 2
     # Beyond one pixel outside all is zero alike, so a frame of that width will
     # do, and one more row and column at its end, of no weight.
-    framed = xp.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
+    framed = xp.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2))).reshape(-1)
     line = width + 3
-    at, shares = [], []
-    for i, length in enumerate((height, width)):
+    at = xp.arange(0, framed.size, (height + 3) * line)
+    at = at.reshape(batch, channels, 1, 1)
+    shares = []
+    for i, (length, step) in enumerate(((height, line), (width, 1))):
         place = maps[:, i, 0] * down + maps[:, i, 1] * right
         place += (length + 1) / 2
         xp.clip(place, 0, length + 1, out=place)
-        at.append(place.astype('int64'))
-        place -= at[-1]
+        whole = xp.floor(place)
+        place -= whole
+        at = at + whole.astype('int32')[:, None] * step
         shares.append(place[:, None])
-    planes = xp.arange(batch * channels).reshape(batch, channels, 1, 1)
-    at = (at[0] * line + at[1])[:, None] + planes * ((height + 3) * line)
-    corners = [framed.take(at + step).astype('float32')
+    corners = [framed[step:].take(at).astype('float32')
                for step in (0, 1, line, line + 1)]
     for left, other in (corners[:2], corners[2:]):
         other -= left
@@ -142,9 +155,9 @@ def clutter(images: Array, size: Tuple[int, ...], source: Array, patches: int,
         chosen = rng.integers(len(source), size=batch)
         rows = rng.integers(source.shape[2] - patch_size + 1, size=batch)
         columns = rng.integers(source.shape[3] - patch_size + 1, size=batch)
-        patch = source.reshape(-1)[_windows(
-            source, chosen, rows, columns, (patch_size, patch_size))]
-        patch = patch.astype(images.dtype) / 255
+        windows, at = _windows(source, (patch_size, patch_size), chosen,
+                               rows, columns)
+        patch = windows[at].astype(images.dtype) / 255
         _add(canvas, patch, *_places(patch, size, rng))
     rows, columns = _places(images, size, rng)
     _add(canvas, images, rows, columns)
@@ -167,19 +180,19 @@ def _places(images, size, rng):
 
 def _add(canvas, images, rows, columns):
     """Adds (B, C, h, w) images to canvases at (B,) rows and columns."""
-    index = _windows(canvas, numpy.arange(len(canvas)), rows, columns,
-                     images.shape[2:])
-    canvas.reshape(-1)[index] += images
+    windows, at = _windows(canvas, images.shape[2:],
+                           numpy.arange(len(canvas)), rows, columns)
+    windows[at] += images
 
 
-def _windows(planes, chosen, rows, columns, size):
-    """Where (B, C, h, w) windows of some (N, C, H, W) planes lie in memory.
+def _windows(planes, size, chosen, rows, columns):
+    """Windows of (N, C, H, W) planes: a view of all, and which are meant.
 
-    One index serves for all axes, at a third of the cost of four.
+    Indexed so, the view gives (B, C, h, w), copied a row at a time, which
+    takes a third of the time that an index of every pixel does.
     """
     xp = chainer.backend.get_array_module(planes)
-    _, channels, height, width = planes.shape
-    first = chosen * (channels * height * width) + rows * width + columns
-    return (xp.asarray(first)[:, None, None, None]
-            + (xp.arange(channels) * (height * width))[:, None, None]
-            + (xp.arange(size[0]) * width)[:, None] + xp.arange(size[1]))
+    windows = xp.lib.stride_tricks.sliding_window_view(
+        planes, size, axis=(2, 3), writeable=True)
+    return windows, (xp.asarray(chosen), slice(None), xp.asarray(rows),
+                     xp.asarray(columns))
