@@ -13,11 +13,10 @@ media/results/ablation-ROW.json and, as a table, into configs/paper/README.md.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from make_media import fill
+from reproduction.trainings import Training, train_all
 
 from ram.commands.arguments import positive, reports_errors
 from ram.config import RUN_OPTIONS, differences, load_config
@@ -106,47 +105,32 @@ def least_error(folder):
     return min(read_run(folder).errors.values())
 
 
-def is_finished(folder, wanted):
-    """Whether a training of this configuration is done.
+class Change(Training):
+    """A training with one change.
 
-    Raises:
-        RamError: Where one of another configuration is.
-
-    """
-    if not os.path.exists(os.path.join(folder, 'config.yaml')):
-        return False
-    run = read_run(folder)
-    if not run.log or run.log[-1]['epoch'] < wanted.training.epochs:
-        return False
-    for key, was, now in differences(run.config, wanted, RUN_OPTIONS):
-        raise RamError(f'{folder}: trained with {key} {was}, not {now}; move '
-                       'the folder away to train it again')
-    return True
-
-
-def train(args, name, seed):
-    """Trains with one change, unless that is done.
-
-    Raises:
-        RamError: Where the training failed, or a finished one has another
-            configuration.
+    Args:
+        args: Of the command line.
+        name: What the table calls the change.
+        seed: Of the training.
 
     """
-    changes = STUDIES[args.row][name]
-    folder = folder_of(args, changes, seed)
-    if not is_finished(folder, config_of(args, changes, seed)):
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        command = ['train', base_of(args), '--out', folder, '--resume', '--device',
-                   args.device, '--set', *overrides(args, changes, seed)]
-        if args.data_root:
-            command += ['--data-root', args.data_root]
-        with open(folder + '.log', 'a') as log:
-            done = subprocess.run([sys.executable, '-m', 'ram'] + command,
-                                  stdout=log, stderr=log)
-        if done.returncode:
-            raise RamError(f'{name}, seed {seed}: ended with status '
-                           f'{done.returncode}; see {folder}.log')
-    print(f'{name}, seed {seed}: {least_error(folder):.2f} %', flush=True)
+
+    def __init__(self, args: argparse.Namespace, name: str, seed: int):
+        changes = STUDIES[args.row][name]
+        self._wanted = config_of(args, changes, seed)
+        super().__init__(
+            f'{name}, seed {seed}', folder_of(args, changes, seed),
+            self._wanted.training.epochs,
+            [base_of(args), '--device', args.device, '--set',
+             *overrides(args, changes, seed)], args.data_root)
+
+    def measure(self) -> str:
+        """Its least validation error."""
+        for key, was, now in differences(
+                read_run(self.folder).config, self._wanted, RUN_OPTIONS):
+            raise RamError(f'{self.folder}: trained with {key} {was}, not '
+                           f'{now}; move the folder away to train it again')
+        return f'{least_error(self.folder):.2f} %'
 
 
 def make_record(args):
@@ -193,16 +177,19 @@ def main():
     parser.add_argument('--runs', metavar='DIR',
                         default=os.path.join(TOP, 'runs', 'ablation'),
                         help='run folders go there (default: runs/ablation)')
+    parser.add_argument('--every', type=float, default=10, metavar='SECONDS',
+                        help='between two looks at the runs (default: 10)')
     parser.add_argument('--set', nargs='+', action='extend', default=[],
                         metavar='K=V', help='for all trainings; the table is then printed, '
                         'and written nowhere')
     args = parser.parse_args()
     args.seeds = list(range(1, args.seeds + 1))
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda pair: train(args, *pair), [
-            (name, seed) for seed in args.seeds
-            for name in STUDIES[args.row]]))
+    args.runs = os.path.abspath(args.runs)
+    status = train_all([
+        Change(args, name, seed) for seed in args.seeds
+        for name in STUDIES[args.row]], args.jobs, args.every)
+    if status:
+        return status
     record = make_record(args)
     if args.set:
         print(table(record))

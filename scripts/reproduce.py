@@ -14,24 +14,16 @@ is written.
 """
 import argparse
 import os
-import shutil
-import signal
 import sys
-import time
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import List, Optional
+from typing import List
 
 from make_media import fill
 from reproduction import rows
 from reproduction.export import export
 from reproduction.figures import draw_claims, draw_results
-from reproduction.records import (
-    describe,
-    read_records,
-    short_table,
-    table,
-)
+from reproduction.records import short_table, table
 from reproduction.runs import Run
+from reproduction.trainings import train_all
 
 from ram.commands.arguments import positive, reports_errors
 from ram.errors import RamError
@@ -39,95 +31,12 @@ from ram.errors import RamError
 
 def reproduce(runs: List[Run], args: argparse.Namespace) -> int:
     """Trains all runs without a record; returns the exit status."""
-    waiting = [run for run in runs if not run.done()]
     for run in runs:
         if run.done():
             print(f'{run.title}: has a record, {os.path.relpath(run.record)}; '
                   'move it away to train the row again')
-    active, failed, stopped = [], [], []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda n, frame: stopped.append(n))
-    shown = told = 0
-    # The next training starts while the one before is evaluated.
-    with ThreadPoolExecutor(max_workers=1) as evaluator:
-        try:
-            while waiting or active:
-                if len(stopped) > told:  # a training obeys the second signal
-                    told, waiting = len(stopped), []
-                    terminate(active)
-                start(waiting, active, args.jobs)
-                for run in list(active):
-                    message = finish(run, evaluator, failed, stopped)
-                    if message is not None:
-                        active.remove(run)
-                        shown = show([], shown)
-                        print(message, end='', flush=True)
-                shown = show(active, shown, len(waiting))
-                if active:
-                    time.sleep(0.2 if stopped else args.every)
-        finally:
-            terminate(active)
-    if stopped:
-        print('stopped; the same command continues')
-        return 128 + stopped[0]
-    return 1 if failed else 0
-
-
-def start(waiting: List[Run], active: List[Run], jobs: int) -> None:
-    """Starts waiting runs, up to so many trainings side by side."""
-    while waiting and sum(r.record_written is None for r in active) < jobs:
-        run = waiting.pop(0)
-        active.append(run)
-        if not run.trained():
-            run.start()
-
-
-def finish(run: Run, evaluator: Executor, failed: List[str],
-           stopped: List[int]) -> Optional[str]:
-    """Has a run evaluated that is trained; says what came of it at its end."""
-    if run.record_written is not None:
-        if not run.record_written.done():
-            return None
-        try:
-            run.record_written.result()
-        except RamError as error:
-            failed.append(run.title)
-            return f'{run.title}: {error}\n'
-        return f'{run.title}: {describe(read_records([run.name])[-1])}\n'
-    status = run.process.poll() if run.process else 0
-    if status is None:
-        return None
-    if status or not run.trained():
-        if stopped:
-            return ''
-        failed.append(run.title)
-        return (f'{run.title}: ended with status {status}; see '
-                f'{run.folder}.log\n')
-    run.record_written = evaluator.submit(run.write_record)
-    return None
-
-
-def terminate(runs: List[Run]) -> None:
-    """Stops trainings; they can be resumed."""
-    for run in runs:
-        if run.process and run.process.poll() is None:
-            run.process.send_signal(signal.SIGTERM)
-
-
-def show(active: List[Run], shown: int, waiting: int = 0) -> int:
-    """One progress line a run; on a terminal it replaces the last ones."""
-    lines = [run.progress() for run in active]
-    if active and waiting:
-        lines.append(f'{waiting} more to train')
-    if sys.stdout.isatty():
-        if shown:
-            print(f'\033[{shown}A\033[J', end='')
-        # A line that the terminal breaks would count as two.
-        width = shutil.get_terminal_size().columns
-        lines = [line[:width] for line in lines]
-    if lines:
-        print('\n'.join(lines), flush=True)
-    return len(lines)
+    return train_all([run for run in runs if not run.done()], args.jobs,
+                     args.every)
 
 
 def write_table() -> None:

@@ -5,20 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from typing import List, Optional
+from typing import Optional
 
 from ram.checkpoint import Checkpoint, load_checkpoint
 from ram.config import load_config
 from ram.errors import RamError
 from ram.files import read_log, write_json
 from reproduction import rows
-from reproduction.records import commit
+from reproduction.records import commit, describe, read_records
+from reproduction.trainings import Training
 
 PATHS = 10  # sampled, whose class probabilities are averaged
 DRAWS = 10  # of the test canvases
 
 
-class Run:
+class Run(Training):
     """One row with one seed.
 
     Args:
@@ -26,65 +27,28 @@ class Run:
         seed: Of the training.
         args: ``runs``, ``device`` and ``data_root``.
 
-    Attributes:
-        process (subprocess.Popen): Its training, once started.
-        record_written (concurrent.futures.Future): Its evaluation, likewise.
-
     """
 
     def __init__(self, name: str, seed: int, args: argparse.Namespace):
         self.name, self.seed, self._args = name, seed, args
-        self.title = f'{name}-{seed}'
-        self.folder = os.path.join(args.runs, self.title)
+        self.config_file = os.path.join(rows.CONFIGS, f'{name}.yaml')
+        self.train = [os.path.relpath(self.config_file, rows.TOP), '--seed',
+                      str(seed)]
+        super().__init__(
+            f'{name}-{seed}', os.path.join(args.runs, f'{name}-{seed}'),
+            load_config(self.config_file).training.epochs,
+            [*self.train, '--device', args.device], args.data_root)
         self.best = os.path.join(self.folder, 'best.npz')
         self.record = os.path.join(rows.RESULTS, f'{self.title}.json')
-        self.config_file = os.path.join(rows.CONFIGS, f'{name}.yaml')
-        self.epochs = load_config(self.config_file).training.epochs
-        self.process = self.record_written = None
 
     def done(self) -> bool:
         """Whether it has a record."""
         return os.path.exists(self.record)
 
-    def command(self) -> List[str]:
-        """The command that trains it."""
-        return ['ram', 'train', os.path.relpath(self.config_file, rows.TOP),
-                '--seed', str(self.seed), '--out', self.folder,
-                '--device', self._args.device, '--resume']
-
-    def start(self) -> None:
-        """Starts or resumes its training."""
-        os.makedirs(self._args.runs, exist_ok=True)
-        # More threads would disturb the trainings beside it.
-        environment = dict(os.environ, OMP_NUM_THREADS='1')
-        if self._args.data_root:
-            environment['RAM_DATA_ROOT'] = os.path.abspath(
-                self._args.data_root)
-        with open(self.folder + '.log', 'ab') as log:
-            self.process = subprocess.Popen(
-                [sys.executable, '-m'] + self.command(), cwd=rows.TOP,
-                env=environment, stdout=log, stderr=log)
-
-    def progress(self) -> str:
-        """How far it is, in one line."""
-        entries = read_log(self.folder)
-        if not entries:
-            return f'{self.title:22} starts'
-        errors = [entry['validation/main/error'] for entry in entries
-                  if 'validation/main/error' in entry]
-        measured = (f'validation error {errors[-1]:.2f} %, least '
-                    f'{min(errors):.2f} %, ' if errors else '')
-        left = entries[-1]['elapsed_time'] / len(entries) * (
-            self.epochs - len(entries))
-        time = (f'{left / 60:.0f} min left' if left >= 120
-                else f'{left:.0f} s left')
-        return (f'{self.title:22} epoch {len(entries):4} of {self.epochs}, '
-                f'{measured}{time if left else "evaluates"}')
-
-    def trained(self) -> bool:
-        """Whether its training is complete."""
-        entries = read_log(self.folder)
-        return bool(entries) and entries[-1]['epoch'] >= self.epochs
+    def measure(self) -> str:
+        """Writes its record; see :meth:`write_record`."""
+        self.write_record()
+        return describe(read_records([self.name])[-1])
 
     def load_best(self) -> Checkpoint:
         """Its best checkpoint.
@@ -147,8 +111,7 @@ class Run:
                 'ram', 'python', 'chainer', 'numpy', 'cupy', 'threads')
                 if key in found},
             'commit': trained_by or commit(),
-            'command': (f'ram train {os.path.relpath(self.config_file, rows.TOP)} '
-                        f'--seed {self.seed}'),
+            'command': ' '.join(['ram train', *self.train]),
             'curve': [entry.get('validation/main/error')
                       for entry in entries]}
         os.makedirs(rows.RESULTS, exist_ok=True)

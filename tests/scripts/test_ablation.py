@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -29,7 +32,7 @@ def ablation(tmp_path, monkeypatch, load_script):
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', [
             'ablation.py', 'toy', '--seeds', '2', '--runs',
-            str(tmp_path / 'runs'), *arguments])
+            str(tmp_path / 'runs'), '--every', '0.1', *arguments])
         return script.main()
 
     return call
@@ -63,13 +66,28 @@ def test_every_change_is_trained_once_and_tabled(ablation, tmp_path, capsys):
     config = tmp_path / 'configs' / 'paper' / 'toy.yaml'
     config.write_text(config.read_text().replace('core_units: 8',
                                                  'core_units: 9'))
-    assert ablation() == 2
+    assert ablation() == 1
     assert ('trained with model.core_units 8, not 9; move the folder away'
-            in capsys.readouterr().err)
+            in capsys.readouterr().out)
 
 
 def test_a_training_that_fails_is_named(ablation, tmp_path, capsys):
-    assert ablation('--set', 'training.batch_size=9999') == 2
-    printed = capsys.readouterr().err
-    assert 'as it is, seed 1: ended with status 2; see ' in printed
+    assert ablation('--set', 'training.batch_size=9999') == 1
+    printed = capsys.readouterr().out
+    for name in ('as it is', 'a rate of 0.1'):
+        assert f'{name}, seed 1: ended with status 2; see ' in printed
     assert not os.listdir(tmp_path / 'media/results')
+
+
+def test_a_stopped_ablation_stops_its_trainings(ablation, tmp_path, capsys):
+    folder = tmp_path / 'runs/toy/epochs=5000-seed=1'
+
+    def stop():
+        while not (folder / 'log').exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert ablation('--set', 'training.epochs=5000') == 128 + signal.SIGTERM
+    assert 'the same command continues' in capsys.readouterr().out
+    assert (folder / 'snapshot.npz').exists()

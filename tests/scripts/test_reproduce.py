@@ -40,8 +40,6 @@ def reproduce(tmp_path, monkeypatch, load_script):
         rows.Row('broken', rows.WIDE, 'RAM')])
     monkeypatch.setattr(rows, 'CONFIGS', str(tmp_path))
     monkeypatch.setattr(rows, 'RESULTS', str(tmp_path / 'results'))
-    before = {number: signal.getsignal(number)
-              for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', [
@@ -50,9 +48,7 @@ def reproduce(tmp_path, monkeypatch, load_script):
         return script.main()
 
     call.script, call.folder = script, tmp_path
-    yield call
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return call
 
 
 def record(reproduce, name):
@@ -132,12 +128,14 @@ def test_runs_train_on_the_device_that_is_named(reproduce, capsys):
         assert '--device @cupy:99: not available' in file.read()
 
 
-def test_progress_fits_the_terminal(reproduce, monkeypatch, capsys):
+def test_progress_fits_the_terminal(load_script, monkeypatch, capsys):
+    load_script('reproduce')
+    from reproduction.trainings import show
     run = types.SimpleNamespace(progress=lambda: 'x' * 200)
     monkeypatch.setenv('COLUMNS', '40')
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
-    assert reproduce.script.show([run, run], 0, 3) == 3
-    assert reproduce.script.show([], 3) == 0
+    assert show([run, run], 0, 3) == 3
+    assert show([], 3) == 0
     assert capsys.readouterr().out == (
         f'{"x" * 40}\n{"x" * 40}\n3 more to train\n\033[3A\033[J')
 
