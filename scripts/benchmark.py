@@ -9,9 +9,9 @@
 Images are noise, so no data set is needed. The engines are compared in one
 run: they alternate in every repeat, and ratios are taken within a repeat.
 `floor` is the matrix products of an iteration alone, through the same BLAS
-with the same threads, recorded from an iteration of the engine `fused` (or, on a GPU, `device`: they
-are replayed as a CUDA graph). With
-training.threads above 1, `one thread` is the same training in one thread.
+with the same threads, recorded from an iteration of the engine `fused` (or,
+on a GPU, `device`: they are replayed as a CUDA graph). With training.threads
+above 1, `one thread` is the same training in one thread.
 Run it alone on the machine, with OMP_NUM_THREADS=1 for one thread.
 """
 import argparse
