@@ -20,6 +20,7 @@ import chainer
 import chainer.functions as F
 import numpy
 
+from ram.config import TrainingConfig
 from ram.devices import Array
 
 
@@ -45,6 +46,24 @@ class Objective(NamedTuple):
 
 
 PLAIN = Objective()
+
+
+def objective_of(training: TrainingConfig, policy: str,
+                 class_weights: Optional[Tuple[float, ...]] = None
+                 ) -> Objective:
+    """What a training minimizes.
+
+    Args:
+        training: Weights of the terms, kind of the reward.
+        policy: One that is not ``learned`` has no terms.
+        class_weights: K weights of the cross-entropy; None: 1.
+
+    """
+    learns = policy == 'learned'
+    return Objective(training.reinforce_weight if learns else 0,
+                     training.baseline_weight, training.reward,
+                     training.entropy_weight,
+                     training.border_weight if learns else 0, class_weights)
 
 
 class HybridLoss(NamedTuple):
@@ -85,12 +104,17 @@ def reward(logits: Array, labels: Array, kind: str = 'correct') -> Array:
     Returns:
         (B,) array of the logits' dtype, detached.
 
+    Raises:
+        ValueError: Where there is no such reward.
+
     """
     logits = chainer.as_array(logits)
     if kind == 'correct':
         return (logits.argmax(axis=1) == labels).astype(logits.dtype)
-    rows = chainer.backend.get_array_module(logits).arange(len(logits))
-    return F.softmax(logits).array[rows, labels]
+    if kind == 'probability':
+        rows = chainer.backend.get_array_module(logits).arange(len(logits))
+        return F.softmax(logits).array[rows, labels]
+    raise ValueError(f'{kind}: no such reward')
 
 
 def balanced_weights(labels: Array, classes: int) -> Tuple[float, ...]:

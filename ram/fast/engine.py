@@ -7,9 +7,10 @@ import numpy
 
 from ram.config import Config
 from ram.errors import RamError
-from ram.fast import batch_kernels
+from ram.fast import batch_kernels, update_kernels
 from ram.fast.fused import fused_problem
 from ram.fast.products import has_tf32
+from ram.losses import objective_of
 
 # From the fastest to the most general.
 ENGINES = ('device', 'fused', 'links')
@@ -50,9 +51,9 @@ def select_engine(config: Config, model: chainer.Chain,
 
     """
     wanted = config.training.engine
-    problems = {'device': _device_problem(config, device)
-                or fused_problem(model), 'fused': fused_problem(model),
-                'links': None}
+    fused = fused_problem(model, objective_of(config.training, config.model.policy))
+    problems = {'device': _device_problem(config, device) or fused,
+                'fused': fused, 'links': None}
     if wanted == 'auto':
         wanted = next(name for name in ENGINES if not problems[name])
     elif problems[wanted]:
@@ -75,6 +76,8 @@ def _device_problem(config, device):
         return 'model.policy is center'
     if config.training.class_weights != 'none':
         return 'training.class_weights is set'
+    if config.training.reward not in update_kernels.REWARDS:
+        return f'training.reward is {config.training.reward}'
     if config.data.variant not in batch_kernels.VARIANTS:
         return f'data.variant is {config.data.variant}'
     return None

@@ -21,7 +21,13 @@ from ram.fast.workspace import (
     WorkspacePool,
     pack_weights,
 )
-from ram.losses import HybridLoss, Objective, StepResult, loss_by_links
+from ram.losses import (
+    PLAIN,
+    HybridLoss,
+    Objective,
+    StepResult,
+    loss_by_links,
+)
 from ram.models.player import Player
 from ram.models.ram import RAM, Rollout
 
@@ -242,29 +248,35 @@ def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
 def fused_rollout(model: RAM, images: Array, first: Array,
                   noise: Array) -> Rollout:
     """:meth:`ram.models.ram.RAM.forward` without a graph; gives arrays."""
-    part = _make_part(model, images, None, first, noise, Objective())
+    part = _make_part(model, images, None, first, noise, PLAIN)
     part.roll_out(Weights.of(model).arrays())
     part.release()
     return part.rollout
 
 
-def fused_problem(model: chainer.Chain) -> Optional[str]:
+def fused_problem(model: chainer.Chain,
+                  objective: Objective = PLAIN) -> Optional[str]:
     """Why the fused functions do not serve for a network.
 
     They serve if all its Links are built in, and if on a few random images
     they give the glimpses and the gradient that the Links give: so a Link or
     a loss that was edited takes effect.
 
+    Args:
+        model: The network.
+        objective: What it will be trained to minimize.
+
     Returns:
         The reason, or None if they serve.
 
     """
-    if model not in _problems:
-        _problems[model] = _find_problem(model)
-    return _problems[model]
+    found = _problems.setdefault(model, {})
+    if objective not in found:
+        found[objective] = _find_problem(model, objective)
+    return found[objective]
 
 
-def _find_problem(model):
+def _find_problem(model, objective):
     if not isinstance(model, RAM):
         return f'{type(model).__name__} takes no glimpses'
     if isinstance(model, Player):
@@ -279,14 +291,14 @@ def _find_problem(model):
             return f'{name} is not built in'
     try:
         # Rounding may move a crop by a pixel once, not twice.
-        same = any(_same(model, seed) for seed in range(2))
+        same = any(_same(model, objective, seed) for seed in range(2))
     except Exception as error:  # a built-in Link with other layers
         return f'it does not fit this network ({type(error).__name__}: {error})'
     return (None if same else
             'ram/links, ram/models or ram/losses compute something else')
 
 
-def _same(model, seed):
+def _same(model, objective, seed):
     """Whether both forms take the same glimpses of random images in an
     evaluation, and have the same gradient of the loss in training."""
     rng = numpy.random.default_rng(seed)
@@ -321,11 +333,13 @@ def _same(model, seed):
             numpy.zeros(p.size) if p.grad is None else p.grad.ravel()
             for _, p in sorted(trial.namedparams())])
 
-    for objective in (
-            Objective(0.6, 0.8, 'correct', border_weight=0.4),
+    weights = {'reinforce_weight': 0.6, 'baseline_weight': 0.8,
+               'border_weight': 0.4}
+    for trained in {
+            objective._replace(**weights), PLAIN._replace(**weights),
             Objective(1.7, 0.5, 'probability',
-                      class_weights=tuple(rng.random(classes).tolist()))):
-        links_, fused = (gradient(loss, objective)
+                      class_weights=tuple(rng.random(classes).tolist()))}:
+        links_, fused = (gradient(loss, trained)
                          for loss in (loss_by_links, fused_loss))
         if not abs(links_ - fused).max() <= 1e-3 * abs(links_).max():
             return False

@@ -47,6 +47,9 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
         weights: Arrays.
         objective: Weights of the terms, kind of the reward.
 
+    Raises:
+        ValueError: Where there is no such reward.
+
     """
     xp = chainer.backend.get_array_module(states)
     batch, rows = len(labels), xp.arange(len(labels))
@@ -62,8 +65,10 @@ def loss_and_gradients(states: Array, means: Array, sampled: Array,
     p = xp.exp(log_p)
     if objective.reward == 'probability':
         R = p[rows, labels]
-    else:
+    elif objective.reward == 'correct':
         R = (logits.argmax(axis=1) == labels).astype(logits.dtype)
+    else:
+        raise ValueError(f'{objective.reward}: no such reward')
     advantage = R - baselines
     decisions = max(advantage.size, 1)
     z = (sampled - means) * (1 / std)

@@ -20,6 +20,7 @@ ROWS = ('action', 'reinforce', 'baseline', 'correct', 'x', 'y', 'xx', 'yy',
 TERMS = ('loss', 'loss/action', 'loss/reinforce', 'loss/baseline', 'accuracy',
          'location/x', 'location/y', 'location/spread', 'location/outside',
          'iterations')
+REWARDS = ('correct', 'probability')
 PARTIAL_SUMS = 2 ** 14  # of the gradient's squared norm: the last row
 
 SOURCE = r'''
@@ -210,7 +211,7 @@ def loss_and_gradients(counter: Array, stds: Array, labels: Array,
            means, values, value_b, numpy.float64(objective.reinforce_weight),
            numpy.float64(objective.baseline_weight),
            numpy.float64(objective.border_weight),
-           int(objective.reward == 'probability'), int(squash), d_sums,
+           REWARDS.index(objective.reward), int(squash), d_sums,
            table, table.shape[1])
 
 

@@ -8,11 +8,11 @@ import numpy
 from ram.config import TrainingConfig
 from ram.devices import Array
 from ram.losses import (
-    Objective,
     StepResult,
     cross_entropy,
     game_loss,
     loss_by_links,
+    objective_of,
 )
 from ram.models.comparison import Baseline
 from ram.models.ram import RAM
@@ -46,13 +46,7 @@ class TrainChain(chainer.Chain):
         super().__init__()
         self._streams = streams
         self._compute_loss = compute_loss
-        # A control policy does not learn.
-        learns = model.policy == 'learned'
-        self.objective = Objective(
-            training.reinforce_weight if learns else 0,
-            training.baseline_weight, training.reward,
-            training.entropy_weight,
-            training.border_weight if learns else 0, class_weights)
+        self.objective = objective_of(training, model.policy, class_weights)
         with self.init_scope():
             self.model = model
 

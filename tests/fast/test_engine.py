@@ -5,7 +5,7 @@ import numpy
 import pytest
 from training_runs import make_config
 
-from ram import links
+from ram import links, losses
 from ram.errors import RamError
 from ram.fast.engine import select_engine
 from ram.models.build import build_network
@@ -93,6 +93,30 @@ def test_select_engine_knows_the_variants_of_the_kernels(monkeypatch):
     network = build_network(config, make_streams(1)['weights'])
     assert str(select_engine(config, network, Gpu)) == (
         'fused (device: data.variant is translated)')
+
+
+def test_select_engine_compares_the_objective_of_the_run(monkeypatch):
+    hybrid_loss = losses.hybrid_loss
+
+    def with_another_term(logits, *args):
+        found = hybrid_loss(logits, *args)
+        return found._replace(total=found.total + args[-1].entropy_weight
+                              * chainer.functions.sum(logits ** 2))
+
+    monkeypatch.setattr(losses, 'hybrid_loss', with_another_term)
+    config = make_config()
+    network = build_network(config, make_streams(1)['weights'])
+    assert select_engine(config, network, CPU).name == 'fused'
+    config = config.model_copy(update={'training': config.training.model_copy(
+        update={'entropy_weight': 0.5})})
+    assert 'compute something else' in str(select_engine(config, network, CPU))
+
+
+def test_device_knows_the_rewards_of_its_kernels(monkeypatch):
+    monkeypatch.setattr('ram.fast.update_kernels.REWARDS', ('correct',))
+    assert str(select(device=Gpu)) == 'device'
+    assert str(select(device=Gpu, reward='probability')) == (
+        'fused (device: training.reward is probability)')
 
 
 def test_select_engine_changes_nothing():

@@ -18,7 +18,7 @@ from random_models import (
 )
 from training_runs import make_config
 
-from ram import links
+from ram import links, losses
 from ram.fast import recurrence
 from ram.fast.fused import fused_loss, fused_problem, fused_rollout
 from ram.losses import Objective, loss_by_links
@@ -329,3 +329,26 @@ def test_fused_problem_finds_edited_code(monkeypatch, edited):
     rng = numpy.random.default_rng(0)
     model, _ = make_model(rng, core='rnn', policy='learned', glimpses=3)
     assert 'compute something else' in fused_problem(model)
+
+
+def test_fused_problem_finds_what_only_this_objective_shows(monkeypatch):
+    reward, hybrid_loss = losses.reward, losses.hybrid_loss
+
+    def with_another(logits, labels, kind):
+        return (numpy.ones(len(labels), 'f') if kind == 'one'
+                else reward(logits, labels, kind))
+
+    def with_entropy(logits, *args):
+        found = hybrid_loss(logits, *args)
+        p = chainer.functions.softmax(logits)
+        return found._replace(total=found.total + args[-1].entropy_weight
+                              * chainer.functions.sum(p * p))
+
+    monkeypatch.setattr(losses, 'reward', with_another)
+    monkeypatch.setattr(losses, 'hybrid_loss', with_entropy)
+    model, _ = make_model(numpy.random.default_rng(0), core='rnn')
+    assert fused_problem(model) is None
+    assert 'one: no such reward' in fused_problem(
+        model, losses.PLAIN._replace(reward='one'))
+    assert 'compute something else' in fused_problem(
+        model, losses.PLAIN._replace(entropy_weight=0.5))
