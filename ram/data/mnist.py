@@ -156,8 +156,9 @@ def fetch(name: str = 'mnist', root: Optional[str] = None) -> List[str]:
     if missing and name != 'mnist':
         raise RamError(
             f'{folder}: lacks {", ".join(source.name for source in missing)} '
-            '(or the same with .gz); put them there, or name another folder '
-            'with --data-root or RAM_DATA_ROOT')
+            '(or the same with .gz); put them there, name another folder '
+            'with --data-root or RAM_DATA_ROOT, or set data.name to mnist, '
+            'synthetic, folder, npz or catch')
     return [path or _download(folder, source)
             for source, path in zip(FILES, found)]
 

@@ -189,6 +189,8 @@ def test_another_set_is_not_downloaded(tmp_path, contents):
     with pytest.raises(RamError) as caught:
         mnist.load('kmnist', str(tmp_path))
     assert 'lacks t10k-images-idx3-ubyte' in str(caught.value)
+    assert 'data.name to mnist, synthetic, folder, npz or catch' in str(
+        caught.value)
     assert '--data-root' in str(caught.value)
 
 
