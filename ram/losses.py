@@ -55,7 +55,7 @@ def objective_of(training: TrainingConfig, policy: str,
 
     Args:
         training: Weights of the terms, kind of the reward.
-        policy: One that is not ``learned`` has no terms.
+        policy: Unless it is ``learned``, REINFORCE and border weigh 0.
         class_weights: K weights of the cross-entropy; None: 1.
 
     """

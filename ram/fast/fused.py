@@ -300,7 +300,7 @@ def _find_problem(model, objective):
 
 def _same(model, objective, seed):
     """Whether both forms take the same glimpses of random images in an
-    evaluation, and have the same gradient of the loss in training."""
+    evaluation, and have the same gradients of three losses in training."""
     rng = numpy.random.default_rng(seed)
     trial = model.copy('copy')
     trial.to_device('@numpy')
