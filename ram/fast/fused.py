@@ -21,13 +21,7 @@ from ram.fast.workspace import (
     WorkspacePool,
     pack_weights,
 )
-from ram.losses import (
-    PLAIN,
-    HybridLoss,
-    Objective,
-    StepResult,
-    loss_by_links,
-)
+from ram.losses import HybridLoss, Objective, StepResult, loss_by_links
 from ram.models.player import Player
 from ram.models.ram import RAM, Rollout
 
@@ -248,14 +242,14 @@ def fused_loss(model: RAM, images: Array, labels: Array, first: Array,
 def fused_rollout(model: RAM, images: Array, first: Array,
                   noise: Array) -> Rollout:
     """:meth:`ram.models.ram.RAM.forward` without a graph; gives arrays."""
-    part = _make_part(model, images, None, first, noise, PLAIN)
+    part = _make_part(model, images, None, first, noise, Objective())
     part.roll_out(Weights.of(model).arrays())
     part.release()
     return part.rollout
 
 
 def fused_problem(model: chainer.Chain,
-                  objective: Objective = PLAIN) -> Optional[str]:
+                  objective: Optional[Objective] = None) -> Optional[str]:
     """Why the fused functions do not serve for a network.
 
     They serve if all its Links are built in, and if on a few random images
@@ -264,19 +258,20 @@ def fused_problem(model: chainer.Chain,
 
     Args:
         model: The network.
-        objective: What it will be trained to minimize.
+        objective: What it will be trained to minimize, compared as well.
 
     Returns:
         The reason, or None if they serve.
 
     """
-    found = _problems.setdefault(model, {})
-    if objective not in found:
-        found[objective] = _find_problem(model, objective)
-    return found[objective]
+    if model not in _problems:
+        _problems[model] = _find_problem(model)
+    if objective is None or _problems[model]:
+        return _problems[model]
+    return _find_problem(model, objective)
 
 
-def _find_problem(model, objective):
+def _find_problem(model, objective=None):
     if not isinstance(model, RAM):
         return f'{type(model).__name__} takes no glimpses'
     if isinstance(model, Player):
@@ -300,7 +295,7 @@ def _find_problem(model, objective):
 
 def _same(model, objective, seed):
     """Whether both forms take the same glimpses of random images in an
-    evaluation, and have the same gradients of three losses in training."""
+    evaluation, and have the same gradients of the loss in training."""
     rng = numpy.random.default_rng(seed)
     trial = model.copy('copy')
     trial.to_device('@numpy')
@@ -333,12 +328,14 @@ def _same(model, objective, seed):
             numpy.zeros(p.size) if p.grad is None else p.grad.ravel()
             for _, p in sorted(trial.namedparams())])
 
-    weights = {'reinforce_weight': 0.6, 'baseline_weight': 0.8,
-               'border_weight': 0.4}
-    for trained in {
-            objective._replace(**weights), PLAIN._replace(**weights),
-            Objective(1.7, 0.5, 'probability',
-                      class_weights=tuple(rng.random(classes).tolist()))}:
+    objectives = [
+        Objective(0.6, 0.8, 'correct', border_weight=0.4),
+        Objective(1.7, 0.5, 'probability',
+                  class_weights=tuple(rng.random(classes).tolist()))]
+    if objective is not None:  # no weight may be 0
+        objectives = [objective._replace(
+            reinforce_weight=0.6, baseline_weight=0.8, border_weight=0.4)]
+    for trained in objectives:
         links_, fused = (gradient(loss, trained)
                          for loss in (loss_by_links, fused_loss))
         if not abs(links_ - fused).max() <= 1e-3 * abs(links_).max():
