@@ -121,8 +121,8 @@ class RAM(chainer.Chain):
         state = self.core.initial_state(len(images))
         sampled, locations, means, states = [first], [], [], []
         for t in range(self.glimpses):
-            # Clipped for the crop, not for the score: a clipped sample has no
-            # density.
+            # Clipped for the glimpse network, not for the score: a clipped
+            # sample has no density.
             locations.append(xp.clip(sampled[t], -1, 1))
             state = self.core(state, self.glimpse(images, locations[t], table))
             h = state[-1]
