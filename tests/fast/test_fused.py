@@ -287,12 +287,12 @@ def test_fused_problem_finds_a_new_core(monkeypatch):
     del model.core
     with model.init_scope():
         model.core = GRUCore()
-    assert 'does not fit this network' in fused_problem(model)
+    assert 'cannot compute this' in fused_problem(model)
 
 
 @pytest.mark.parametrize('edited', ['core', 'action', 'loss', 'reward',
-                                    'class weights', 'detach',
-                                    'evaluation'])
+                                    'class weights', 'detach', 'small term',
+                                    'value', 'evaluation'])
 def test_fused_problem_finds_edited_code(monkeypatch, edited):
     if edited == 'core':
         forward = links.RNNCore.forward
@@ -316,6 +316,18 @@ def test_fused_problem_finds_edited_code(monkeypatch, edited):
         monkeypatch.setattr(
             'ram.losses.cross_entropy', lambda logits, labels, weights:
             chainer.functions.softmax_cross_entropy(logits, labels))
+    elif edited in ('small term', 'value'):
+        hybrid_loss = losses.hybrid_loss
+
+        def with_more(logits, *args):
+            found = hybrid_loss(logits, *args)
+            more = chainer.functions.softmax(logits) ** 2
+            if edited == 'value':  # no gradient shows it
+                more = more.array
+            return found._replace(
+                total=found.total + 1e-3 * chainer.functions.sum(more))
+
+        monkeypatch.setattr(losses, 'hybrid_loss', with_more)
     elif edited == 'evaluation':  # what no gradient in training shows
         forward = links.LocationNetwork.forward
         monkeypatch.setattr(
