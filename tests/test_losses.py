@@ -34,9 +34,8 @@ def naive(logits, labels, sampled, means, std, baselines, kind):
         exps = [math.exp(v) for v in logits[b]]
         probability = exps[labels[b]] / sum(exps)
         action -= math.log(probability) / batch
-        R = 1.0 if max(exps) == exps[labels[b]] else 0.0
-        if kind == 'probability':
-            R = probability
+        R = {'correct': 1.0 if max(exps) == exps[labels[b]] else 0.0,
+             'probability': probability}[kind]
         for t in range(steps):
             log_pi = 0
             for k in range(2):

@@ -70,7 +70,7 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
                      const REAL* sampled, const REAL* means, REAL* values,
                      const REAL* value_b, double reinforce_weight,
                      double baseline_weight, double border_weight,
-                     int probability, int squash, REAL* d_sums,
+                     int kind, int squash, REAL* d_sums,
                      double* table, int columns)
 {
     int b = INDEX;
@@ -88,7 +88,8 @@ __global__ void loss_and_gradients(int count, int classes, int decisions,
         scores[k] = (exp(scores[k] - top) / sum
                      - (k == label ? (REAL)1 : (REAL)0)) / (REAL)count;
     REAL correct = best == label ? (REAL)1 : (REAL)0;
-    REAL reward = probability ? (REAL)exp(-action) : correct;
+    // The kind is its place in REWARDS.
+    REAL reward = kind == 1 ? (REAL)exp(-action) : correct;
     REAL std = stds[counter[0]];
     double constant = log(6.283185307179586 * (double)std * (double)std);
     double reinforce = 0, baseline = 0, outside = 0, border = 0;
