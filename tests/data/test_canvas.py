@@ -127,3 +127,12 @@ def test_warp_equals_a_loop(channels, height, width, most, dtype):
     numpy.testing.assert_allclose(got, want, rtol=0, atol=2e-3)
     numpy.testing.assert_array_equal(images, before)
     numpy.testing.assert_array_equal(canvas.warp(images, 0, rng()), images)
+
+
+def test_many_images_are_warped_as_one_after_another():
+    images = rng().random((130, 1, 6, 5)).astype('float32')
+    one = rng(1)
+    numpy.testing.assert_array_equal(
+        canvas.warp(images, 0.3, rng(1)),
+        numpy.concatenate([canvas.warp(images[i:i + 1], 0.3, one)
+                           for i in range(130)]))
